@@ -1,0 +1,52 @@
+// Package source says what a download can be fetched from. A source has a name
+// and one verb; whatever else it can do is an extra interface, found by
+// assertion. Sources claim nothing: what they send is a hint until it hashes.
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"hffs/cache/chunk"
+	"hffs/cache/ref"
+)
+
+// Kind says what sort of thing a source is; it is what people and scripts read.
+type Kind string
+
+// The kinds of sources.
+const (
+	Peer  Kind = "peer"  // another node
+	Hub   Kind = "hub"   // the Hub, one of its mirrors, or what they redirect to
+	Local Kind = "local" // this machine's own disk
+)
+
+// Source is anything that bytes of a blob can be fetched from.
+type Source interface {
+	// Name is short, stable and unique among the sources of a download: a
+	// node's name, or a host. It never holds a token or a signed URL.
+	Name() string
+	Kind() Kind
+
+	// Open starts reading n bytes at offset off of the entry's blob. The reader
+	// may end early with an error and must never give more than n bytes. ctx
+	// ends the request and the reader both.
+	Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error)
+}
+
+// A Mapper is a source that can also tell what a blob is made of.
+type Mapper interface {
+	Map(ctx context.Context, b ref.Blob) (chunk.Map, error)
+}
+
+// Errors by which the transfer decides what becomes of a source. A source wraps
+// one of them where it applies; any other error counts as a passing fault.
+var (
+	// ErrGone: the source does not have this blob, or not any more.
+	ErrGone = errors.New("not held here")
+	// ErrChanged: the source found its own copy changed since it was checked.
+	ErrChanged = errors.New("its copy has changed on disk")
+	// ErrRefused: the source will not serve us, whatever we ask for again.
+	ErrRefused = errors.New("refused")
+)
