@@ -1,0 +1,166 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"hffs/cache/chunk"
+	"hffs/cache/ref"
+	"hffs/transfer/source"
+)
+
+// Time limits toward a neighbour: a LAN answers in milliseconds, so whoever
+// takes this long is better replaced than waited for.
+const (
+	dialTimeout   = 1 * time.Second
+	headerTimeout = 5 * time.Second
+	connsPerPeer  = 8
+)
+
+// Dialer makes sources over other nodes. One is shared by all downloads, so
+// that connections are; it never uses a proxy, since peers are neighbours.
+type Dialer struct{ http *http.Client }
+
+// NewDialer makes a dialer with limits fit for a LAN.
+func NewDialer() *Dialer {
+	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	return &Dialer{http: &http.Client{
+		Transport: &http.Transport{
+			DialContext:            d.DialContext,
+			ResponseHeaderTimeout:  headerTimeout,
+			MaxConnsPerHost:        connsPerPeer,
+			MaxIdleConnsPerHost:    connsPerPeer,
+			MaxIdleConns:           128,
+			IdleConnTimeout:        60 * time.Second,
+			DisableCompression:     true,
+			ReadBufferSize:         64 << 10,
+			MaxResponseHeaderBytes: 16 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return fmt.Errorf("%w: a peer may not redirect", source.ErrRefused)
+		},
+	}}
+}
+
+// Close drops idle connections.
+func (d *Dialer) Close() { d.http.CloseIdleConnections() }
+
+// Source is the node called name, whose door is at addr.
+func (d *Dialer) Source(name string, addr netip.AddrPort) *Source {
+	return &Source{name: name, base: "http://" + addr.String() + PathBlobs, http: d.http}
+}
+
+// Source is another node.
+type Source struct {
+	name string
+	base string
+	http *http.Client
+}
+
+// Name is the node's name.
+func (s *Source) Name() string { return s.name }
+
+// Kind is source.Peer.
+func (s *Source) Kind() source.Kind { return source.Peer }
+
+// Open asks for one range of the blob.
+func (s *Source) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error) {
+	if n == 0 && 0 <= off && off <= e.Blob.Size {
+		return http.NoBody, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+string(e.Blob.ETag), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", s.name, err)
+	}
+	want := fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, e.Blob.Size)
+	if resp.StatusCode != http.StatusPartialContent || resp.Header.Get("Content-Range") != want {
+		defer drain(resp.Body)
+		if resp.StatusCode == http.StatusPartialContent {
+			return nil, fmt.Errorf("%s sent range %q instead of %q: %w", s.name, resp.Header.Get("Content-Range"), want, source.ErrRefused)
+		}
+		return nil, s.refusal(resp)
+	}
+	return &body{Reader: io.LimitReader(resp.Body, n), Closer: resp.Body}, nil
+}
+
+// Map asks for the hashes of the blob's chunks.
+func (s *Source) Map(ctx context.Context, b ref.Blob) (chunk.Map, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+string(b.ETag)+"/map", nil)
+	if err != nil {
+		return chunk.Map{}, err
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return chunk.Map{}, fmt.Errorf("ask %s: %w", s.name, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return chunk.Map{}, s.refusal(resp)
+	}
+	m, err := DecodeMap(resp.Body, b.Size)
+	if err != nil {
+		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
+	}
+	return m, nil
+}
+
+// Have asks how much of a blob the node holds, in bytes.
+func (s *Source) Have(ctx context.Context, b ref.Blob) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+string(b.ETag), nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("ask %s: %w", s.name, err)
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusOK && resp.ContentLength == b.Size:
+		return b.Size, nil
+	case resp.StatusCode == http.StatusNotFound:
+		word, _, _ := strings.Cut(resp.Header.Get(HeaderHave), " ")
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err == nil && 0 <= n && n <= b.Size {
+			return n, nil
+		}
+		return 0, nil
+	}
+	return 0, s.refusal(resp)
+}
+
+func (s *Source) refusal(resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		return fmt.Errorf("%s: %w", s.name, source.ErrGone)
+	case http.StatusGone:
+		return fmt.Errorf("%s: %w", s.name, source.ErrChanged)
+	case http.StatusServiceUnavailable, http.StatusInternalServerError:
+		return fmt.Errorf("%s is busy: %s", s.name, resp.Status)
+	}
+	return fmt.Errorf("%s: %w: %s", s.name, source.ErrRefused, resp.Status)
+}
+
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+// drain reads the rest of a short error text so that the connection can be used
+// again.
+func drain(b io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, b, 4<<10)
+	b.Close()
+}

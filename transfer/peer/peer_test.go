@@ -1,0 +1,286 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"hffs/cache/chunk"
+	"hffs/cache/ref"
+	"hffs/transfer/source"
+	"hffs/transfer/source/sourcetest"
+)
+
+// shelf is a store with one blob; err makes it refuse, have tells of a fetch.
+type shelf struct {
+	path string
+	etag ref.ETag
+	err  error
+	have int64
+}
+
+type onShelf struct {
+	f    *os.File
+	data []byte
+}
+
+func (h onShelf) File() *os.File          { return h.f }
+func (h onShelf) Size() int64             { return int64(len(h.data)) }
+func (h onShelf) Close() error            { return h.f.Close() }
+func (h onShelf) Map() (chunk.Map, error) { return mapOf(h.data), nil }
+
+func (s *shelf) Held(etag ref.ETag) (Held, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	if etag != s.etag {
+		return nil, source.ErrGone
+	}
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.path)
+	return onShelf{f, data}, err
+}
+
+func (s *shelf) Have(ref.ETag) (int64, int64, bool) { return s.have, 1000, s.have > 0 }
+
+func mapOf(data []byte) chunk.Map {
+	m := chunk.Fixed(int64(len(data)), chunk.FixedLen, nil)
+	h := chunk.NewHasher()
+	hashes := make([]chunk.Hash, m.Len())
+	for i := range hashes {
+		hashes[i] = h.Sum(data[m.Offset(i):m.Offset(i+1)])
+	}
+	return chunk.Fixed(m.Size(), chunk.FixedLen, hashes)
+}
+
+// serve puts content behind a door and returns a source to it.
+func serve(t *testing.T, content []byte, wrap func(http.Handler) http.Handler) (*Source, ref.Entry, *shelf) {
+	t.Helper()
+	sum := sha256.Sum256(content)
+	s := &shelf{path: filepath.Join(t.TempDir(), "blob"), etag: ref.ETag(hex.EncodeToString(sum[:]))}
+	require.NoError(t, os.WriteFile(s.path, content, 0o600))
+	var h http.Handler = NewServer(s, slog.New(slog.DiscardHandler))
+	if wrap != nil {
+		h = wrap(h)
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	d := NewDialer()
+	t.Cleanup(d.Close)
+	e := ref.Entry{
+		Repo: ref.Repo{Type: ref.Model, ID: "a/b"}, Commit: ref.Commit(strings.Repeat("1", 40)), Path: "f",
+		Blob: ref.Blob{ETag: s.etag, Size: int64(len(content))},
+	}
+	return d.Source("desk-1", netip.MustParseAddrPort(strings.TrimPrefix(srv.URL, "http://"))), e, s
+}
+
+func TestSource(t *testing.T) {
+	sourcetest.Run(t, sourcetest.World{
+		Serve: func(t *testing.T, content []byte) (source.Source, ref.Entry) {
+			src, e, _ := serve(t, content, nil)
+			return src, e
+		},
+		Cut: func(t *testing.T, content []byte, after int64) (source.Source, ref.Entry) {
+			src, e, _ := serve(t, content, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(&cutter{w, after}, r)
+				})
+			})
+			return src, e
+		},
+		Missing: func(t *testing.T) (source.Source, ref.Entry) {
+			src, e, s := serve(t, []byte("x"), nil)
+			s.err = source.ErrGone
+			return src, e
+		},
+	})
+}
+
+// cutter dies in the middle of a body.
+type cutter struct {
+	http.ResponseWriter
+	left int64
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if int64(len(p)) > c.left {
+		_, _ = c.ResponseWriter.Write(p[:c.left])
+		_ = http.NewResponseController(c.ResponseWriter).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	c.left -= int64(len(p))
+	return c.ResponseWriter.Write(p)
+}
+
+func TestMapArrivesAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, chunk.FixedLen, chunk.FixedLen + 1, 5*chunk.FixedLen - 7} {
+		content := sourcetest.Content(n)
+		src, e, _ := serve(t, content, nil)
+		m, err := src.Map(t.Context(), e.Blob)
+		require.NoError(t, err)
+		require.Equal(t, mapOf(content), m)
+	}
+}
+
+func TestRefusalsSayWhy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"gone", source.ErrGone, source.ErrGone},
+		{"changed on disk", fmt.Errorf("x: %w", source.ErrChanged), source.ErrChanged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src, e, s := serve(t, []byte("hello"), nil)
+			s.err = c.err
+			_, err := src.Open(t.Context(), e, 0, 5)
+			require.ErrorIs(t, err, c.want)
+			require.ErrorContains(t, err, "desk-1")
+			_, err = src.Map(t.Context(), e.Blob)
+			require.ErrorIs(t, err, c.want)
+		})
+	}
+}
+
+func TestHaveTellsOfAFetch(t *testing.T) {
+	t.Parallel()
+	src, e, s := serve(t, make([]byte, 1000), nil)
+	n, err := src.Have(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.EqualValues(t, 1000, n)
+	s.err, s.have = source.ErrGone, 300
+	n, err = src.Have(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.EqualValues(t, 300, n)
+	s.have = 5000 // more than there is
+	n, err = src.Have(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestDoorOnlyReads(t *testing.T) {
+	t.Parallel()
+	_, e, s := serve(t, []byte("hello"), nil)
+	door := NewServer(s, slog.New(slog.DiscardHandler))
+	for _, c := range []struct {
+		method, path, ranges string
+		want                 int
+	}{
+		{"GET", PathBlobs + string(e.Blob.ETag), "", 200},
+		{"GET", PathBlobs + string(e.Blob.ETag), "bytes=1-2", 206},
+		{"GET", PathBlobs + string(e.Blob.ETag), "bytes=9-", 416},
+		{"GET", PathBlobs + string(e.Blob.ETag), "bytes=0-0,2-3", 416},
+		{"PUT", PathBlobs + string(e.Blob.ETag), "", 405},
+		{"DELETE", PathBlobs + string(e.Blob.ETag), "", 405},
+		{"GET", PathBlobs + strings.Repeat("0", 64), "", 404},
+		{"GET", PathBlobs + "../../etc/passwd", "", 400},
+		{"GET", PathBlobs + strings.ToUpper(string(e.Blob.ETag)), "", 400},
+		{"GET", PathBlobs + `"` + string(e.Blob.ETag) + `"`, "", 400},
+		{"GET", PathBlobs, "", 400},
+	} {
+		r := httptest.NewRequest(c.method, "http://x"+c.path, nil)
+		if c.ranges != "" {
+			r.Header.Set("Range", c.ranges)
+		}
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		require.Equal(t, c.want, w.Code, "%s %s %s", c.method, c.path, c.ranges)
+	}
+}
+
+func TestDoorIsFull(t *testing.T) {
+	t.Parallel()
+	_, e, s := serve(t, []byte("hello"), nil)
+	door := NewServer(s, slog.New(slog.DiscardHandler))
+	for range maxRequests {
+		door.places <- struct{}{}
+	}
+	w := httptest.NewRecorder()
+	door.ServeHTTP(w, httptest.NewRequest("GET", "http://x"+PathBlobs+string(e.Blob.ETag), nil))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+func TestPeerThatAnswersStrangely(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"whole instead of a range": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "0123456789") },
+		"another range": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 5-6/10")
+			w.WriteHeader(206)
+			fmt.Fprint(w, "56")
+		},
+		"another size": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-1/99")
+			w.WriteHeader(206)
+			fmt.Fprint(w, "01")
+		},
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, e, _ := serve(t, []byte("0123456789"), func(http.Handler) http.Handler { return answer })
+			_, err := src.Open(t.Context(), e, 0, 2)
+			require.Error(t, err)
+			require.ErrorIs(t, err, source.ErrRefused)
+		})
+	}
+}
+
+func TestMoreThanAskedIsCutOff(t *testing.T) {
+	t.Parallel()
+	src, e, _ := serve(t, []byte("0123456789"), func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-1/10")
+			w.WriteHeader(206)
+			fmt.Fprint(w, "0123456789")
+		})
+	})
+	body, err := src.Open(context.Background(), e, 0, 2)
+	require.NoError(t, err)
+	defer body.Close()
+	got, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.Equal(t, "01", string(got))
+}
+
+func FuzzDecodeMap(f *testing.F) {
+	content := sourcetest.Content(3*chunk.FixedLen + 5)
+	var good bytes.Buffer
+	require.NoError(f, EncodeMap(&good, mapOf(content)))
+	f.Add(good.Bytes(), int64(len(content)))
+	f.Add(good.Bytes()[:20], int64(len(content)))
+	f.Add(append(good.Bytes(), 0), int64(len(content)))
+	f.Fuzz(func(t *testing.T, wire []byte, size int64) {
+		if ref.CheckSize(size) != nil {
+			return
+		}
+		m, err := DecodeMap(bytes.NewReader(wire), size)
+		if err != nil {
+			return
+		}
+		require.Equal(t, size, m.Size())
+		require.LessOrEqual(t, int64(m.Len())*32, int64(len(wire)))
+		var again bytes.Buffer
+		require.NoError(t, EncodeMap(&again, m))
+		require.Equal(t, wire, again.Bytes())
+	})
+}

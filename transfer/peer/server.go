@@ -1,0 +1,147 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"hffs/cache/chunk"
+	"hffs/cache/ref"
+	"hffs/transfer/source"
+)
+
+// Limits of the door. A request that finds no place is told to come back, so
+// that a crowd slows down instead of piling up.
+const (
+	maxRequests = 256
+	// slowest is the rate below which a reader is cut off, in bytes per second,
+	// after the grace: it would hold a place for ever.
+	slowest = 16 << 10
+	grace   = time.Minute
+)
+
+// Held is a blob that may be handed out: open, checked, unchanged.
+type Held interface {
+	File() *os.File
+	Size() int64
+	Map() (chunk.Map, error)
+	Close() error
+}
+
+// Store is where the door takes blobs from. Its errors wrap source.ErrGone or
+// source.ErrChanged.
+type Store interface {
+	Held(etag ref.ETag) (Held, error)
+	// Have is how many bytes of a blob that is being fetched are here.
+	Have(etag ref.ETag) (have, size int64, ok bool)
+}
+
+// Server is the door: an http.Handler for everything below [PathBlobs]. It
+// keeps count of what it sent.
+type Server struct {
+	Store Store
+	Log   *slog.Logger
+	// Sent is told of the bytes of each answered request; may be nil.
+	Sent func(etag ref.ETag, n int64)
+
+	places chan struct{}
+}
+
+// NewServer makes a door onto a store.
+func NewServer(store Store, log *slog.Logger) *Server {
+	return &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests)}
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.places <- struct{}{}:
+		defer func() { <-s.places }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, "too many requests at once")
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "this door only reads")
+		return
+	}
+	name, isMap := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, PathBlobs), "/map")
+	etag, err := ref.ParseETag(name)
+	if err != nil || string(etag) != name {
+		refuse(w, http.StatusBadRequest, "a blob is named by its etag, 40 or 64 hex digits")
+		return
+	}
+	held, err := s.Store.Held(etag)
+	if err != nil {
+		s.refuseHeld(w, etag, err)
+		return
+	}
+	defer held.Close()
+	if isMap {
+		s.serveMap(w, r, held)
+		return
+	}
+	s.serveBlob(w, r, etag, held)
+}
+
+func (s *Server) refuseHeld(w http.ResponseWriter, etag ref.ETag, err error) {
+	if have, size, ok := s.Store.Have(etag); ok {
+		w.Header().Set(HeaderHave, fmt.Sprintf("%d %d", have, size))
+	}
+	switch {
+	case errors.Is(err, source.ErrChanged):
+		refuse(w, http.StatusGone, source.ErrChanged.Error())
+	case errors.Is(err, source.ErrGone):
+		refuse(w, http.StatusNotFound, source.ErrGone.Error())
+	default:
+		s.Log.Warn("blob cannot be served", "etag", etag, "err", err)
+		refuse(w, http.StatusInternalServerError, "the blob cannot be read")
+	}
+}
+
+func (s *Server) serveMap(w http.ResponseWriter, r *http.Request, held Held) {
+	m, err := held.Map()
+	if err != nil {
+		refuse(w, http.StatusNotFound, "its chunk hashes are not known")
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", fmt.Sprint(MapBytes(m.Len())))
+	if r.Method == http.MethodHead {
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace))
+	if err := EncodeMap(w, m); err != nil {
+		s.Log.Debug("map was not sent", "err", err)
+	}
+}
+
+// serveBlob leaves ranges to net/http: it clips, answers 206 and 416, and hands
+// the file to sendfile, since what it copies from is an *os.File.
+func (s *Server) serveBlob(w http.ResponseWriter, r *http.Request, etag ref.ETag, held Held) {
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		refuse(w, http.StatusRequestedRangeNotSatisfiable, "one range a request")
+		return
+	}
+	if r.Method == http.MethodGet {
+		limit := grace + time.Duration(held.Size()/slowest)*time.Second
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", `"`+string(etag)+`"`)
+	count := &counter{ResponseWriter: w}
+	http.ServeContent(count, r, "", time.Time{}, held.File())
+	if s.Sent != nil && count.n > 0 {
+		s.Sent(etag, count.n)
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, reason string) {
+	w.Header().Set(HeaderReason, reason)
+	http.Error(w, reason, status)
+}
