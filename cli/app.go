@@ -1,0 +1,226 @@
+// Package cli is the command line: flags to calls, errors to words. One file has
+// one command; app.go has what they share, errors.go the exit codes.
+//
+// A command that works on files asks the running node of this user, or, where
+// none runs, builds a short-lived one that does the same; see [engine].
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"hffs/cache"
+	"hffs/cli/control"
+	"hffs/cli/node"
+	"hffs/cli/ui"
+	"hffs/transfer/hub"
+)
+
+// Version is set by the build.
+var Version = "dev"
+
+func init() {
+	// The library's -v for the version is in the way of -v for more words.
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
+}
+
+// app is what every command has at hand.
+type app struct {
+	ui     ui.Streams
+	getenv func(string) string
+}
+
+// Main runs the command line args (the program's name first) and returns its
+// exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{ui: ui.System(), getenv: os.Getenv}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	program := a.commands()
+	err := program.RunContext(ctx, reorder(program, args))
+	if err == nil {
+		return exitOK
+	}
+	e := explain(err)
+	if e.Code != codeQuiet {
+		ui.PrintError(a.ui, e, e.Hint)
+	}
+	return exitCode(e.Code)
+}
+
+func (a *app) commands() *cli.App {
+	return &cli.App{
+		Name:    "hffs",
+		Usage:   "share Hugging Face files among the machines of one network",
+		Version: Version,
+		Description: "Run \"hffs up\" on each machine. Then \"hffs get REPO FILE\" fetches a file from the\n" +
+			"machines that have it, and from the Hub only when none does. It lands in the standard\n" +
+			"Hugging Face cache, where transformers, hf, vLLM and llama.cpp find it.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log what is done to stderr"},
+		},
+		Commands: []*cli.Command{
+			a.upCommand(), a.getCommand(), a.whereCommand(), a.statusCommand(), a.demoCommand(), a.debugCommand(),
+		},
+		Writer: a.ui.Out, ErrWriter: a.ui.Err,
+		HideHelpCommand: true,
+		Suggest:         true,
+		OnUsageError:    usageError,
+		CommandNotFound: nil,
+		ExitErrHandler:  func(*cli.Context, error) {}, // run decides
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return unknown(c, c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return usage(err.Error(), "\"hffs --help\" lists the commands, \"hffs COMMAND --help\" the flags")
+}
+
+func unknown(c *cli.Context, name string) error {
+	hint := "\"hffs --help\" lists the commands"
+	if near := cli.SuggestCommand(c.App.Commands, name); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", "hffs "+near, hint)
+	}
+	return usage(fmt.Sprintf("there is no command %q", name), hint)
+}
+
+// nodeFlags choose which swarm a command belongs to.
+func nodeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "peer", Usage: "a node to join besides those that are found, `HOST[:PORT]`; may be repeated"},
+		&cli.StringFlag{Name: "swarm", Value: "default", Usage: "`NAME` of the swarm; nodes of another name are not seen"},
+		&cli.BoolFlag{Name: "no-mdns", Usage: "neither announce nor look for nodes by multicast"},
+		&cli.BoolFlag{Name: "loopback", Usage: "keep to 127.0.0.1: try hffs out on one machine", Hidden: true},
+	}
+}
+
+// config is what environment and flags say.
+func (a *app) config(c *cli.Context) (node.Config, error) {
+	place, err := cache.Locate(a.getenv)
+	if err != nil {
+		return node.Config{}, usage(err.Error(), "check HF_HOME, HF_HUB_CACHE and HFFS_HOME")
+	}
+	endpoints, err := hub.ParseEndpoints(a.getenv("HF_ENDPOINT"))
+	if err != nil {
+		return node.Config{}, usage(err.Error(), "HF_ENDPOINT is an address such as https://huggingface.co, or several, comma-separated")
+	}
+	return node.Config{
+		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")),
+		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
+		Hub:     hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
+		Version: Version, Log: a.log(c),
+	}, nil
+}
+
+// token is the user's Hub token as huggingface_hub finds it, empty for none.
+func token(getenv func(string) string, path string) string {
+	if truth(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+		return ""
+	}
+	for _, name := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {
+		if t := cleanToken(getenv(name)); t != "" {
+			return t
+		}
+	}
+	const maxToken = 64 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, maxToken))
+	return cleanToken(string(b))
+}
+
+func cleanToken(s string) string {
+	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(s))
+}
+
+func offline(getenv func(string) string) bool {
+	return truth(getenv("HF_HUB_OFFLINE")) || truth(getenv("TRANSFORMERS_OFFLINE"))
+}
+
+// truth reads a boolean as huggingface_hub does.
+func truth(s string) bool {
+	switch strings.ToUpper(s) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
+}
+
+func (a *app) log(c *cli.Context) *slog.Logger {
+	if c.Bool("verbose") || truth(a.getenv("HFFS_DEBUG")) {
+		return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// engine is the running node, or a short-lived one of this command's own. With
+// flags that choose a swarm, the running node is not asked: it has chosen.
+func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (control.Engine, func(), error) {
+	cfg, err := a.config(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	own := c.IsSet("peer") || c.IsSet("swarm") || c.IsSet("no-mdns") || c.IsSet("loopback")
+	if p := node.Running(cfg.Place.State, cfg.Place.Hub); p != nil && !own {
+		client := control.NewClient(p.Addr, p.Key)
+		if client.Alive(ctx) {
+			return client, func() {}, nil
+		}
+	}
+	cfg.Say = say
+	p, err := node.NewPasserby(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, p.Close, nil
+}
+
+// twoArgs are REPO and FILE.
+func twoArgs(c *cli.Context) (repo, file string, err error) {
+	args := c.Args().Slice()
+	if len(args) != 2 {
+		return "", "", usage(fmt.Sprintf("hffs %s takes a repo and a file, and got %s", c.Command.Name, strconv.Itoa(len(args))), "for example: hffs "+c.Command.Name+" openai-community/gpt2 config.json")
+	}
+	return args[0], args[1], nil
+}
+
+// fileFlags say which file is meant, besides its repo and path.
+func fileFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "revision", Value: "main", Usage: "branch, tag or commit `REV`"},
+		&cli.StringFlag{Name: "repo-type", Value: "model", Usage: "`TYPE` of the repo: model, dataset or space"},
+		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
+	}
+}
+
+func askOf(c *cli.Context) (control.Ask, error) {
+	repo, file, err := twoArgs(c)
+	return control.Ask{Repo: repo, File: file, Revision: c.String("revision"), RepoType: c.String("repo-type")}, err
+}
+
+// stopped tells an end by the user's wish from a failure.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// reorder lets flags stand anywhere, as people write them: the library parses
+// them only in front of a command's arguments. Flags of the whole program may
+// stand behind the command as well. What follows "--" is left alone.
+func reorder(app *cli.App, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	global, rest := split(app.Flags, nil, args[1:], true)
+	if len(rest) == 0 {
+		return args
+	}
+	front := append([]string{args[0]}, global...)
+	behind := command(app.Commands, app.Flags, rest, &front)
+	return append(front, behind...)
+}
+
+// command reorders what stands behind a command's name, args[0]. Flags of the
+// whole program are moved to the front of all.
+func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]string) []string {
+	cmd := find(cmds, args[0])
+	if cmd == nil || cmd.SkipFlagParsing {
+		return args
+	}
+	if len(cmd.Subcommands) > 0 && len(args) > 1 {
+		return append([]string{args[0]}, command(cmd.Subcommands, globals, args[1:], front)...)
+	}
+	flags, rest := split(cmd.Flags, globals, args[1:], false)
+	var own []string
+	for _, f := range flags {
+		if boolean(globals, f) && !boolean(cmd.Flags, f) {
+			*front = append(*front, f)
+		} else {
+			own = append(own, f)
+		}
+	}
+	out := append([]string{args[0]}, own...)
+	if len(rest) > 0 {
+		out = append(out, "--")
+	}
+	return append(out, rest...)
+}
+
+// split takes flags with their values out of args. With first, it stops at the
+// first argument that is none.
+func split(own, globals []cli.Flag, args []string, first bool) (flags, rest []string) {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			return flags, append(rest, args[i+1:]...)
+		case len(a) < 2 || a[0] != '-':
+			if first {
+				return flags, args[i:]
+			}
+			rest = append(rest, a)
+		default:
+			flags = append(flags, a)
+			if takesValue(own, a) && i+1 < len(args) {
+				i++
+				flags = append(flags, args[i])
+			}
+		}
+	}
+	return flags, rest
+}
+
+func takesValue(flags []cli.Flag, arg string) bool {
+	f := named(flags, arg)
+	if f == nil || strings.Contains(arg, "=") {
+		return false
+	}
+	_, isBool := f.(*cli.BoolFlag)
+	return !isBool
+}
+
+func boolean(flags []cli.Flag, arg string) bool {
+	_, ok := named(flags, arg).(*cli.BoolFlag)
+	return ok
+}
+
+func named(flags []cli.Flag, arg string) cli.Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if n == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func find(cmds []*cli.Command, name string) *cli.Command {
+	for _, c := range cmds {
+		if c.HasName(name) {
+			return c
+		}
+	}
+	return nil
+}

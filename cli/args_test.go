@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReorder(t *testing.T) {
+	t.Parallel()
+	program := (&app{}).commands()
+	for _, c := range []struct {
+		name     string
+		in, want []string
+	}{
+		{"flags behind", []string{"hffs", "get", "a/b", "f", "--revision", "r", "--json"}, []string{"hffs", "get", "--revision", "r", "--json", "--", "a/b", "f"}},
+		{"flags between", []string{"hffs", "get", "a/b", "--json", "f"}, []string{"hffs", "get", "--json", "--", "a/b", "f"}},
+		{"with equals sign", []string{"hffs", "get", "a/b", "--revision=r", "f"}, []string{"hffs", "get", "--revision=r", "--", "a/b", "f"}},
+		{"program's flag behind", []string{"hffs", "get", "a/b", "f", "-v"}, []string{"hffs", "-v", "get", "--", "a/b", "f"}},
+		{"name that looks like a flag", []string{"hffs", "get", "a/b", "--", "-f"}, []string{"hffs", "get", "--", "a/b", "-f"}},
+		{"nothing behind", []string{"hffs", "status"}, []string{"hffs", "status"}},
+		{"sub-command left alone", []string{"hffs", "debug", "hub", "--dir", "x", "y"}, []string{"hffs", "debug", "hub", "--dir", "x", "y"}},
+		{"no command", []string{"hffs", "--version"}, []string{"hffs", "--version"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, reorder(program, c.in))
+		})
+	}
+}

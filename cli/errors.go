@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"hffs/cli/control"
+	"hffs/cli/node"
+)
+
+// Exit codes, the same for all commands; each command's help lists its own.
+const (
+	exitOK       = 0
+	exitFailed   = 1 // something else went wrong
+	exitUsage    = 2 // the command line or a name in it is wrong
+	exitNotFound = 3 // no such repo, revision or file; nobody holds it
+	exitAccess   = 4 // gated, private, or the token is refused
+	exitNoSource = 5 // nobody who has it can be reached
+	exitStorage  = 6 // disk full, cache not writable
+	exitPort     = 7 // a port is taken
+	exitMismatch = 8 // only wrong bytes could be had
+	exitNoNode   = 9 // no node is running
+	exitStopped  = 130
+)
+
+// codeQuiet ends a command with exitNotFound without another word.
+const codeQuiet control.Code = "quiet"
+
+var exitCodes = map[control.Code]int{
+	control.CodeUsage:    exitUsage,
+	control.CodeNotFound: exitNotFound,
+	codeQuiet:            exitNotFound,
+	control.CodeAccess:   exitAccess,
+	control.CodeNoSource: exitNoSource,
+	control.CodeStorage:  exitStorage,
+	control.CodePort:     exitPort,
+	control.CodeMismatch: exitMismatch,
+	control.CodeNoNode:   exitNoNode,
+	control.CodeStopped:  exitStopped,
+}
+
+func exitCode(c control.Code) int {
+	if code, ok := exitCodes[c]; ok {
+		return code
+	}
+	return exitFailed
+}
+
+func explain(err error) *control.Error { return node.Explain(err) }
+
+func usage(message, hint string) error {
+	return &control.Error{Code: control.CodeUsage, Message: message, Hint: hint}
+}
+
+// exits is the part of a command's help that lists its exit codes.
+func exits(which ...string) string {
+	s := "\n\nExit codes: 0 done"
+	for _, w := range which {
+		s += "; " + w
+	}
+	return s + "."
+}
+
+// What exit codes mean, as the commands' help has it.
+const (
+	helpUsage    = "2 wrong input"
+	helpNotFound = "3 no such repo, revision or file"
+	helpAccess   = "4 no access (gated, private, bad token)"
+	helpNoSource = "5 neither Hub nor peers can be reached"
+	helpStorage  = "6 disk full or cache not writable"
+	helpPort     = "7 port taken"
+	helpMismatch = "8 only wrong bytes could be had"
+	helpNoNode   = "9 no node is running"
+	helpStopped  = "130 interrupted"
+	helpOther    = "1 anything else"
+)

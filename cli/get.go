@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"hffs/cli/control"
+	"hffs/cli/ui"
+)
+
+func (a *app) getCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "get",
+		Usage:     "bring a file into the cache and print its path",
+		ArgsUsage: "REPO FILE",
+		Description: "Fetches the file from the machines of this network that have it, from several at once,\n" +
+			"and from the Hub only when they cannot give it. What was fetched before an interruption\n" +
+			"is kept. With --json: path, commit, etag, and which bytes came from whom.\n\n" +
+			"Example: hffs get sentence-transformers/all-MiniLM-L6-v2 model.safetensors" +
+			exits(helpUsage, helpNotFound, helpAccess, helpNoSource, helpStorage, helpMismatch, helpStopped, helpOther),
+		Flags: append(append(fileFlags(),
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+		), nodeFlags()...),
+		Action: a.get,
+	}
+}
+
+func (a *app) get(c *cli.Context) error {
+	ask, err := askOf(c)
+	if err != nil {
+		return err
+	}
+	progress := ui.NewProgress(a.ui, ui.Options{Quiet: c.Bool("quiet")})
+	defer progress.Finish()
+	engine, done, err := a.engine(c.Context, c, progress.Note)
+	if err != nil {
+		return err
+	}
+	defer done()
+	told := 0
+	got, err := engine.Get(c.Context, ask, func(p control.Progress) {
+		for _, n := range p.Notes[min(told, len(p.Notes)):] {
+			progress.Note("hffs: " + n.Text)
+			told++
+		}
+		progress.Update(display(ask, p))
+	})
+	progress.Finish()
+	if err != nil {
+		return err
+	}
+	for _, w := range got.Warnings[min(told, len(got.Warnings)):] {
+		progress.Note("hffs: " + w)
+	}
+	if c.Bool("json") {
+		return printJSON(a.ui, got)
+	}
+	fmt.Fprintln(a.ui.Out, got.Path)
+	return nil
+}
+
+// display is a download's progress as the terminal shows it.
+func display(ask control.Ask, p control.Progress) ui.State {
+	s := ui.State{File: ask.File, Done: p.Done, Total: p.Total, Phase: p.Phase}
+	for _, src := range p.Sources {
+		switch src.Kind {
+		case "peer":
+			s.LAN += src.Bytes
+			if src.Active {
+				s.Peers++
+			}
+		case "hub":
+			s.Hub += src.Bytes
+		default:
+			s.Local += src.Bytes
+		}
+		s.Sources = append(s.Sources, ui.SourceState{Name: src.Name, Kind: src.Kind, Bytes: src.Bytes, Rate: src.Rate})
+	}
+	return s
+}
+
+func printJSON(s ui.Streams, v any) error {
+	enc := json.NewEncoder(s.Out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,81 @@
+// Package node is the wiring: the one place that knows every room. It builds
+// them, runs them together, joins them by loops of a few lines, and closes them
+// in reverse.
+//
+// Read config.go for what can be chosen, node.go for the whole program of a
+// running node, passerby.go for the short-lived one behind a command that finds
+// no node, engine.go for what both do for their user, and joints.go for the
+// loops between the rooms. slot.go, ports.go and identity.go find this node its
+// place on a machine that may have several; explain.go turns errors into words.
+package node
+
+import (
+	"log/slog"
+
+	"hffs/cache"
+	"hffs/transfer/hub"
+)
+
+// Ports that a node takes unless told otherwise. The door for peers' HTTP is
+// the port above the gossip port.
+const (
+	DefaultPort    = 7766
+	DefaultAPIPort = 7768
+)
+
+// Config is all that can be chosen. Its zero value is not quite enough: Place
+// must say where the cache lives.
+type Config struct {
+	Place cache.Place
+	// NoSymlinks keeps links out of the cache; see HF_HUB_DISABLE_SYMLINKS.
+	NoSymlinks bool
+
+	// Port is the gossip port; 0 means the first free one from DefaultPort on.
+	Port int
+	// APIPort is the local API's port; 0 means the first free one from
+	// DefaultAPIPort on.
+	APIPort int
+	// Bind is the address to listen on and to be reached at; empty means all,
+	// and the best one for others.
+	Bind string
+	// Peers are other nodes to join, HOST[:PORT], besides those that are found.
+	Peers []string
+	// Swarm is the name of the swarm; empty means "default".
+	Swarm string
+	// NoMDNS neither announces this node nor looks for others by multicast.
+	NoMDNS bool
+	// Loopback keeps everything on 127.0.0.1: for trying things out.
+	Loopback bool
+	// LimitUp bounds what is sent to peers, in bytes per second; 0 is no bound.
+	LimitUp int64
+	// Name is what people call this node; empty means the host's name.
+	Name string
+
+	// Hub says where the Hub is and who asks it.
+	Hub hub.Config
+
+	Version string
+	Log     *slog.Logger
+	// Say tells the user something worth a line; nil says nothing.
+	Say func(string)
+}
+
+func (c Config) fill() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Say == nil {
+		c.Say = func(string) {}
+	}
+	if c.Swarm == "" {
+		c.Swarm = "default"
+	}
+	if c.Loopback && c.Bind == "" {
+		c.Bind = "127.0.0.1"
+	}
+	c.Hub.Log, c.Hub.Notice = c.Log, c.Say
+	if c.Hub.UserAgent == "" {
+		c.Hub.UserAgent = "hffs/" + c.Version
+	}
+	return c
+}

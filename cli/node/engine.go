@@ -1,0 +1,226 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/cli/control"
+	"hffs/gossip"
+	"hffs/gossip/directory"
+	"hffs/transfer"
+	"hffs/transfer/hub"
+	"hffs/transfer/peer"
+	"hffs/transfer/source"
+)
+
+// Times an engine gives the swarm. The first is for a download, which goes on
+// meanwhile; the second for a person who waits for an answer.
+const (
+	locatePatience = 3 * time.Second
+	wherePatience  = 5 * time.Second
+)
+
+// probeMost is how many members are asked outright whether they hold a blob,
+// when the directory knows no holder: what somebody stored a moment ago is not
+// told everywhere yet, and who wants it next often asks within that second.
+const (
+	probeMost     = 32
+	probePatience = 500 * time.Millisecond
+)
+
+// swarm is what an engine asks of its neighbours: a member of the gossip asks
+// its own directory, a passer-by asks members.
+type swarm interface {
+	Known(context.Context, ref.File) ([]gossip.Known, error)
+	Holders(context.Context, ref.Entry) ([]directory.Holder, error)
+}
+
+// engine does what a user asks for: get and where. A node and a passer-by each
+// have one.
+type engine struct {
+	cache    *cache.Cache
+	hub      *hub.Client
+	swarm    swarm
+	dialer   *peer.Dialer
+	transfer *transfer.Transfer
+	resolver *transfer.Resolver
+	forget   func(name string, etag ref.ETag) // may be nil
+	members  func() []directory.Node          // may be nil
+	log      *slog.Logger
+
+	mu      sync.Mutex // guards dropped
+	dropped []control.Note
+}
+
+func newEngine(c *cache.Cache, h *hub.Client, s swarm, log *slog.Logger) *engine {
+	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
+	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
+	e.transfer = transfer.New(transfer.Config{
+		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Hub: h.Sources, Failed: e.failed, Log: log,
+	})
+	return e
+}
+
+// Get brings a file into the cache.
+func (e *engine) Get(ctx context.Context, ask control.Ask, watch func(control.Progress)) (control.Got, error) {
+	f, err := parse(ask)
+	if err != nil {
+		return control.Got{}, err
+	}
+	res, err := e.transfer.Get(ctx, f, func(p transfer.Progress) {
+		if watch != nil {
+			watch(progress(f, p))
+		}
+	})
+	if err != nil {
+		return control.Got{}, err
+	}
+	return got(f, res), nil
+}
+
+// Where tells who holds a file.
+func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, error) {
+	f, err := parse(ask)
+	if err != nil {
+		return control.Where{}, err
+	}
+	r, err := e.resolver.Resolve(ctx, f)
+	if err != nil {
+		return control.Where{}, err
+	}
+	w := where(f, r)
+	var wait sync.WaitGroup
+	wait.Go(func() { w.Hub = !r.Stale && e.hub.Answers(ctx, r.Entry) })
+	wait.Go(func() {
+		if path, err := e.cache.Find(ctx, r.Entry); err == nil {
+			w.Local = &path
+		}
+	})
+	wait.Go(func() { w.Holders = e.holders(ctx, r.Entry) })
+	wait.Wait()
+	return w, ctx.Err()
+}
+
+// holders asks each holder how much it really has: what the directory says may
+// be some seconds old.
+func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder {
+	ctx, cancel := context.WithTimeout(ctx, wherePatience)
+	defer cancel()
+	found, err := e.swarm.Holders(ctx, entry)
+	if err != nil {
+		e.log.Debug("looked for holders", "file", entry, "err", err)
+	}
+	all := make([]control.Holder, len(found))
+	var wait sync.WaitGroup
+	for i, h := range found {
+		wait.Go(func() {
+			n, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
+			if err != nil {
+				n = -1
+			}
+			all[i] = control.Holder{Node: h.Node.Name, Addr: h.Node.Addr.String(), Bytes: n, Complete: n == entry.Blob.Size}
+		})
+	}
+	wait.Wait()
+	kept := []control.Holder{}
+	for _, h := range all {
+		if h.Bytes > 0 || h.Complete {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
+
+// peers turns holders into sources: the joint between gossip and transfer.
+func (e *engine) peers(ctx context.Context, entry ref.Entry) ([]source.Source, error) {
+	ctx, cancel := context.WithTimeout(ctx, locatePatience)
+	defer cancel()
+	found, err := e.swarm.Holders(ctx, entry)
+	var all []source.Source
+	for _, h := range found {
+		if h.Complete {
+			all = append(all, e.dialer.Source(h.Node.Name, h.Node.Addr))
+		}
+	}
+	if len(all) == 0 && e.members != nil {
+		return e.probe(ctx, entry), err
+	}
+	return all, err
+}
+
+// probe asks members outright who holds a blob.
+func (e *engine) probe(ctx context.Context, entry ref.Entry) (all []source.Source) {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	members := e.members()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	var mu sync.Mutex // guards all
+	var wait sync.WaitGroup
+	for _, m := range members[:min(len(members), probeMost)] {
+		wait.Go(func() {
+			s := e.dialer.Source(m.Name, m.Addr)
+			if n, err := s.Have(ctx, entry.Blob); err == nil && n == entry.Blob.Size {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, s)
+			}
+		})
+	}
+	wait.Wait()
+	return all
+}
+
+// claims turns what the swarm knows into what the resolver weighs.
+func (e *engine) claims(ctx context.Context, f ref.File) ([]transfer.Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, wherePatience)
+	defer cancel()
+	known, err := e.swarm.Known(ctx, f)
+	var all []transfer.Claim
+	for _, k := range known {
+		if k.HasEntry {
+			all = append(all, transfer.Claim{Entry: k.Entry, Learnt: k.Claim.Learnt, From: k.Claim.Node.Name})
+		}
+	}
+	return all, err
+}
+
+// failed hears of sources that were dropped: the directory forgets a holder that
+// does not hold, and status tells of those who did worse.
+func (e *engine) failed(name string, entry ref.Entry, err error) {
+	if e.forget != nil && (errors.Is(err, source.ErrGone) || errors.Is(err, source.ErrChanged)) {
+		e.forget(name, entry.Blob.ETag)
+	}
+	if errors.Is(err, source.ErrGone) {
+		return
+	}
+	const keep = 20
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropped = append(e.dropped, control.Note{Source: name, Text: fmt.Sprintf("%s: %v", entry, err), Dropped: true})
+	e.dropped = e.dropped[max(0, len(e.dropped)-keep):]
+}
+
+func (e *engine) recentlyDropped() []control.Note {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]control.Note{}, e.dropped...)
+}
+
+func parse(ask control.Ask) (ref.File, error) {
+	t, err := ref.ParseType(ask.RepoType)
+	if err != nil {
+		return ref.File{}, err
+	}
+	repo, err := ref.ParseRepo(t, ask.Repo)
+	if err != nil {
+		return ref.File{}, err
+	}
+	return ref.NewFile(repo, ask.Revision, ask.File)
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/dustin/go-humanize"
+
+	"hffs/cache"
+	"hffs/cache/disk"
+	"hffs/cache/ref"
+	"hffs/cli/control"
+	"hffs/transfer"
+	"hffs/transfer/hub"
+)
+
+// Explain says in words for people what an error means and what to try.
+func Explain(err error) *control.Error {
+	var said *control.Error
+	if errors.As(err, &said) {
+		return said
+	}
+	for _, f := range []func(error) *control.Error{explainInput, explainHub, explainStorage, explainFetch} {
+		if e := f(err); e != nil {
+			return e
+		}
+	}
+	return &control.Error{Code: control.CodeInternal, Message: err.Error()}
+}
+
+func explainInput(err error) *control.Error {
+	var bad *ref.Error
+	var port *PortError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &control.Error{Code: control.CodeStopped, Message: "stopped", Hint: "what was fetched is kept; the same command goes on from there"}
+	case errors.As(err, &bad):
+		return &control.Error{Code: control.CodeUsage, Message: bad.Error(), Hint: hintFor(bad)}
+	case errors.As(err, &port):
+		return &control.Error{Code: control.CodePort, Message: port.Error(), Hint: "is another node running? \"hffs status\" tells; or choose another port with --port or --api-port"}
+	}
+	return nil
+}
+
+func hintFor(e *ref.Error) string {
+	switch e.What {
+	case "repo":
+		return "for example: hffs get openai-community/gpt2 config.json"
+	case "file":
+		return "name the file by its path inside the repo, such as onnx/model.onnx"
+	case "revision":
+		return "a revision is a branch, a tag, a commit, or refs/pr/N"
+	}
+	return ""
+}
+
+func explainHub(err error) *control.Error {
+	say := func(code control.Code, hint string) *control.Error {
+		return &control.Error{Code: code, Message: err.Error(), Hint: hint}
+	}
+	switch {
+	case errors.Is(err, hub.ErrEntryNotFound):
+		return say(control.CodeNotFound, "check the file's name, and the revision with --revision")
+	case errors.Is(err, hub.ErrRevisionNotFound):
+		return say(control.CodeNotFound, "check the branch, tag or commit; the default is main")
+	case errors.Is(err, hub.ErrGated):
+		return say(control.CodeAccess, "ask for access on the repo's page, then set HF_TOKEN or run \"hf auth login\"")
+	case errors.Is(err, hub.ErrUnauthorized):
+		return say(control.CodeAccess, "the token may be expired: set another HF_TOKEN or run \"hf auth login\"")
+	case errors.Is(err, hub.ErrDisabled):
+		return say(control.CodeAccess, "the Hub has closed this repo")
+	case errors.Is(err, hub.ErrRepoNotFound):
+		return say(control.CodeNotFound, "check its name and --repo-type; if it is private, set HF_TOKEN or run \"hf auth login\"")
+	case errors.Is(err, hub.ErrRateLimited):
+		return say(control.CodeNoSource, "wait some minutes, or log in: with a token the Hub allows more")
+	case errors.Is(err, hub.ErrOffline):
+		return say(control.CodeNoSource, "HF_HUB_OFFLINE is set, so only machines of this network were asked; is a node with this file running there?")
+	case errors.Is(err, hub.ErrUnreachable):
+		return say(control.CodeNoSource, "is the network up? HF_ENDPOINT may name mirrors, comma-separated; \"hffs status\" shows the peers")
+	}
+	return nil
+}
+
+func explainStorage(err error) *control.Error {
+	var space *cache.SpaceError
+	switch {
+	case errors.As(err, &space):
+		return &control.Error{
+			Code:    control.CodeStorage,
+			Message: fmt.Sprintf("the disk is too full: %s needed, %s free", humanize.Bytes(uint64(space.Need)), humanize.Bytes(uint64(max(0, space.Free)))),
+			Hint:    "free some room (\"hf cache ls\" shows what takes it), or let HF_HUB_CACHE point to another disk",
+		}
+	case disk.IsNoSpace(err):
+		return &control.Error{Code: control.CodeStorage, Message: "the disk is full: " + err.Error(), Hint: "free some room and run the same command again; what was fetched is kept"}
+	case errors.Is(err, fs.ErrPermission), disk.IsNotWritable(err):
+		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the cache must be writable for you; HF_HUB_CACHE and HFFS_HOME choose other folders"}
+	}
+	return nil
+}
+
+func explainFetch(err error) *control.Error {
+	var none *transfer.NoSourceError
+	switch {
+	case errors.As(err, &none):
+		return &control.Error{Code: control.CodeNoSource, Message: err.Error(), Hint: "is a node with this file running? \"hffs where\" tells; what was fetched is kept"}
+	case errors.Is(err, transfer.ErrMismatch), errors.Is(err, cache.ErrMismatch):
+		return &control.Error{Code: control.CodeMismatch, Message: err.Error(), Hint: "nothing wrong was kept; try again, perhaps without a mirror in HF_ENDPOINT"}
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/discovery"
+	"hffs/gossip"
+	"hffs/gossip/directory"
+	"hffs/gossip/manifest"
+	"hffs/transfer/peer"
+	"hffs/transfer/source"
+)
+
+// address tells the swarm under which address this machine can be reached.
+func (n *Node) address(ctx context.Context) error {
+	if ip, err := netip.ParseAddr(n.cfg.Bind); err == nil && !ip.IsUnspecified() {
+		n.setAddrs([]netip.Addr{ip})
+		<-ctx.Done()
+		return nil
+	}
+	var prefer func() string
+	if n.mdns != nil {
+		prefer = n.mdns.Heard
+	}
+	return discovery.WatchAddrs(ctx, discovery.WatchConfig{Loopback: n.cfg.Loopback, Prefer: prefer, Log: n.cfg.Log}, n.setAddrs)
+}
+
+func (n *Node) setAddrs(addrs []netip.Addr) {
+	n.mine.Store(&addrs)
+	if len(addrs) > 0 {
+		n.doors.release()
+		n.swarm.SetAddr(addrs[0])
+	}
+}
+
+// self is what is announced: nothing before the swarm has an address.
+func (n *Node) self() (discovery.Self, bool) {
+	var addrs []netip.Addr
+	if p := n.mine.Load(); p != nil {
+		addrs = *p
+	}
+	if len(addrs) == 0 || n.swarm.Member() == "" {
+		return discovery.Self{}, false
+	}
+	return discovery.Self{
+		Member: n.swarm.Member(), Node: n.id, Swarm: gossip.SwarmID(n.cfg.Swarm), Addrs: addrs,
+		Gossip: uint16(n.doors.gossip), Door: uint16(n.doorPort()),
+	}, true
+}
+
+// join leads from discovery to gossip: candidates are tried a few at a time,
+// and each only once at a time.
+func (n *Node) join(ctx context.Context) func(discovery.Peer) {
+	const atOnce = 3
+	places := make(chan struct{}, atOnce)
+	var mu sync.Mutex // guards trying
+	trying := map[string]bool{}
+	return func(p discovery.Peer) {
+		key := p.Member + fmt.Sprint(p.Addrs, p.Gossip)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(p.Addrs) == 0 || p.Node == n.id || trying[key] || p.Member != "" && n.swarm.IsMember(p.Member) {
+			return
+		}
+		select {
+		case places <- struct{}{}:
+		default:
+			return // it will be found again
+		}
+		trying[key] = true
+		go func() {
+			n.tryJoin(ctx, p)
+			mu.Lock()
+			defer mu.Unlock()
+			delete(trying, key)
+			<-places
+		}()
+	}
+}
+
+func (n *Node) tryJoin(ctx context.Context, p discovery.Peer) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var addrs []netip.AddrPort
+	for _, a := range p.Addrs {
+		addrs = append(addrs, netip.AddrPortFrom(a, p.Gossip))
+	}
+	if err := n.swarm.Join(ctx, p.Member, addrs); err != nil {
+		n.cfg.Log.Debug("candidate was not joined", "member", p.Member, "addrs", addrs, "from", p.From, "err", err)
+	}
+}
+
+// announce leads from the cache to gossip: what is held is told.
+func (n *Node) announce(ctx context.Context) error {
+	for {
+		n.swarm.Hold(holdings(n.cache.Holdings()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.cache.Changes():
+		}
+	}
+}
+
+func holdings(h cache.Holdings) manifest.Holdings {
+	out := manifest.Holdings{Partials: h.Partials}
+	for _, s := range h.Snapshots {
+		files := make([]manifest.File, len(s.Files))
+		for i, f := range s.Files {
+			files[i] = manifest.File(f)
+		}
+		out.Snapshots = append(out.Snapshots, manifest.Snapshot{Repo: s.Repo, Commit: s.Commit, Files: files})
+	}
+	for _, r := range h.Refs {
+		out.Refs = append(out.Refs, manifest.Ref(r))
+	}
+	return out
+}
+
+// report tells the user where the node listens and when peers come and go,
+// remembers them, and has mDNS look closer when one was lost.
+func (n *Node) report(ctx context.Context) error {
+	if !n.awaitNetwork(ctx) {
+		return nil
+	}
+	members := n.swarm.Members()
+	n.cfg.Say(fmt.Sprintf("%s, %s", n.listening(), count(len(members), "peer")))
+	for before := len(members); ; {
+		n.remember(members)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.swarm.Changes():
+		}
+		members = n.swarm.Members()
+		if len(members) != before {
+			n.cfg.Say(count(len(members), "peer") + names(members))
+		}
+		if len(members) < before && n.mdns != nil {
+			n.mdns.Nudge()
+		}
+		before = len(members)
+	}
+}
+
+// awaitNetwork waits until the swarm has an address to be reached at.
+func (n *Node) awaitNetwork(ctx context.Context) bool {
+	hint := time.NewTimer(3 * time.Second)
+	defer hint.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-hint.C:
+			n.cfg.Say("no network yet: waiting for an address (an interface that is up, or --bind)")
+		case <-n.swarm.Ready():
+			return true
+		}
+	}
+}
+
+func (n *Node) remember(members []gossip.Member) {
+	for _, m := range members {
+		n.memory.Saw(discovery.Peer{
+			Member: m.Member, Node: m.ID, Addrs: []netip.Addr{m.Addr.Addr()},
+			Gossip: m.Gossip.Port(), Door: m.Addr.Port(),
+		})
+	}
+}
+
+func names(members []gossip.Member) string {
+	const most = 5
+	var all []string
+	for _, m := range members[:min(len(members), most)] {
+		all = append(all, m.Name+" ("+m.Addr.Addr().String()+")")
+	}
+	switch {
+	case len(members) == 0:
+		return ""
+	case len(members) > most:
+		all = append(all, "…")
+	}
+	return ": " + strings.Join(all, ", ")
+}
+
+// members are the other nodes, as the engine asks them.
+func (n *Node) members() (all []directory.Node) {
+	for _, m := range n.swarm.Members() {
+		all = append(all, m.Node)
+	}
+	return all
+}
+
+// forget tells the directory of a holder that does not hold.
+func (n *Node) forget(name string, etag ref.ETag) {
+	for _, m := range n.swarm.Members() {
+		if m.Name == name {
+			n.swarm.Forget(m.ID, etag)
+		}
+	}
+}
+
+// store lets the peers' door hand out what the cache holds.
+type store struct{ cache *cache.Cache }
+
+func (s store) Held(etag ref.ETag) (peer.Held, error) {
+	h, err := s.cache.Blob(etag)
+	switch {
+	case errors.Is(err, cache.ErrChanged):
+		return nil, fmt.Errorf("%w: %w", source.ErrChanged, err)
+	case errors.Is(err, cache.ErrNotFound):
+		return nil, fmt.Errorf("%w: %w", source.ErrGone, err)
+	case err != nil:
+		return nil, err
+	}
+	return held{h}, nil
+}
+
+// held is a cache.Held as the door wants it.
+type held struct{ *cache.Held }
+
+func (h held) File() *os.File { return h.Held.File }
+func (h held) Size() int64    { return h.Blob.Size }
+
+func (s store) Have(etag ref.ETag) (have, size int64, ok bool) { return s.cache.PartialHave(etag) }
+
+func (n *Node) countSent(_ ref.ETag, bytes int64) { n.sent.Add(bytes) }
+
+// serve runs an HTTP server until ctx ends; requests under way get a moment.
+func serve(ctx context.Context, s *http.Server, l net.Listener) func() error {
+	return func() error {
+		stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+		defer stop()
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+		return nil
+	}
+}
+
+// server bounds what strangers can make an HTTP server do.
+func server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       90 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

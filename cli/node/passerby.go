@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/cli/control"
+	"hffs/discovery"
+	"hffs/gossip"
+	"hffs/gossip/directory"
+	"hffs/transfer/hub"
+)
+
+// Passerby is the short-lived node behind a command that finds none running. It
+// asks members of the swarm what they know and fetches from them, but does not
+// join: its coming and going would be told to everybody. It serves nobody.
+type Passerby struct {
+	engine *engine
+	hub    *hub.Client
+	cache  *cache.Cache
+	slot   *slot
+}
+
+// NewPasserby opens the cache for a command.
+func NewPasserby(cfg Config) (p *Passerby, err error) {
+	cfg = cfg.fill()
+	p = &Passerby{}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	if p.slot, err = claim(cfg.Place.State, "get"); err != nil {
+		return p, err
+	}
+	if p.cache, err = openCache(cfg, p.slot.dir); err != nil {
+		return p, err
+	}
+	if p.hub, err = hub.New(cfg.Hub); err != nil {
+		return p, err
+	}
+	p.engine = newEngine(p.cache, p.hub, &asking{cfg: cfg}, cfg.Log)
+	return p, nil
+}
+
+// Close releases what NewPasserby took.
+func (p *Passerby) Close() {
+	if p.engine != nil {
+		p.engine.dialer.Close()
+	}
+	if p.hub != nil {
+		_ = p.hub.Close()
+	}
+	if p.cache != nil {
+		_ = p.cache.Close()
+	}
+	if p.slot != nil {
+		_ = p.slot.Close()
+	}
+}
+
+// Get brings a file into the cache.
+func (p *Passerby) Get(ctx context.Context, ask control.Ask, watch func(control.Progress)) (control.Got, error) {
+	return p.engine.Get(ctx, ask, watch)
+}
+
+// Where tells who holds a file.
+func (p *Passerby) Where(ctx context.Context, ask control.Ask) (control.Where, error) {
+	return p.engine.Where(ctx, ask)
+}
+
+// Status has nothing to tell: a passer-by is not a node.
+func (p *Passerby) Status(context.Context) (control.Status, error) {
+	return control.Status{}, &control.Error{
+		Code: control.CodeNoNode, Message: "no node is running here", Hint: `start one with "hffs up"`,
+	}
+}
+
+// asking is the swarm as a passer-by sees it: a few doors, found once, when
+// first needed.
+type asking struct {
+	cfg   Config
+	once  sync.Once
+	doors *gossip.Passerby
+}
+
+// enough is how many members a passer-by asks: one would do, three agree.
+const enough = 3
+
+func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) {
+	a.once.Do(func() { a.find(ctx) })
+	return a.doors.Known(ctx, f)
+}
+
+func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
+	a.once.Do(func() { a.find(ctx) })
+	return a.doors.Holders(ctx, e)
+}
+
+// find looks for members by mDNS, and among those that were named.
+func (a *asking) find(ctx context.Context) {
+	a.doors = &gossip.Passerby{Doors: a.named(ctx), Swarm: a.cfg.Swarm}
+	if a.cfg.NoMDNS {
+		return
+	}
+	found := discovery.Ask(ctx, discovery.AskConfig{
+		Swarm: gossip.SwarmID(a.cfg.Swarm), Loopback: a.cfg.Loopback || loopback(a.cfg.Bind), Log: a.cfg.Log,
+	})
+	for _, p := range found {
+		if len(a.doors.Doors) >= enough {
+			return
+		}
+		if len(p.Addrs) > 0 && p.Door != 0 {
+			a.doors.Doors = append(a.doors.Doors, netip.AddrPortFrom(p.Addrs[0], p.Door))
+		}
+	}
+}
+
+// named are the doors of the peers that the user gave by HOST[:PORT]: a node's
+// door is the port above its gossip port.
+func (a *asking) named(ctx context.Context) (doors []netip.AddrPort) {
+	for _, p := range a.cfg.Peers {
+		host, port := p, DefaultPort
+		if h, s, err := net.SplitHostPort(p); err == nil {
+			host = h
+			port, _ = strconv.Atoi(s)
+		}
+		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.Trim(host, "[]"))
+		if err != nil || len(ips) == 0 || port < 1 || port > 65534 {
+			a.cfg.Log.Debug("peer cannot be asked", "peer", p, "err", err)
+			continue
+		}
+		doors = append(doors, netip.AddrPortFrom(ips[0].Unmap(), uint16(port+1)))
+	}
+	return doors
+}

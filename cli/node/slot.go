@@ -1,0 +1,82 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"hffs/cache/disk"
+	"hffs/cli/control"
+)
+
+// lockName is the file whose lock a process holds as long as it uses the slot.
+const lockName = "in-use.lock"
+
+// maxSlots bounds how many nodes one state folder serves at the same time.
+const maxSlots = 32
+
+// slot is a state folder of one process's own. The first node on a machine has
+// HFFS_HOME itself, the next one a folder inside it, and so do commands that
+// work without a node; none of them waits for another.
+type slot struct {
+	dir  string
+	lock *disk.Lock
+}
+
+// claim takes the first slot of a kind ("" for nodes, "get" for commands) that
+// nobody has.
+func claim(state, kind string) (*slot, error) {
+	for i := range maxSlots {
+		dir := slotDir(state, kind, i)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+		lock, err := disk.TryLock(filepath.Join(dir, lockName))
+		if err != nil {
+			return nil, fmt.Errorf("lock state folder: %w", err)
+		}
+		if lock != nil {
+			return &slot{dir, lock}, nil
+		}
+	}
+	return nil, fmt.Errorf("more than %d nodes use %s", maxSlots, state)
+}
+
+func (s *slot) Close() error { return s.lock.Release() }
+
+func slotDir(state, kind string, i int) string {
+	switch {
+	case kind == "" && i == 0:
+		return state
+	case kind == "":
+		return filepath.Join(state, fmt.Sprintf("node-%d", i+1))
+	}
+	return filepath.Join(state, fmt.Sprintf("%s-%d", kind, i+1))
+}
+
+// Running finds a running node that works on the given cache: how to reach it,
+// or nil.
+func Running(state, hubCache string) *control.Place {
+	for i := range maxSlots {
+		dir := slotDir(state, "", i)
+		if _, err := os.Stat(dir); err != nil {
+			return nil
+		}
+		p, err := control.Read(dir)
+		if err == nil && p.Cache == hubCache && inUse(dir) {
+			return &p
+		}
+	}
+	return nil
+}
+
+// inUse tells a live node from one that was killed: the kernel lets go of its
+// lock.
+func inUse(dir string) bool {
+	lock, err := disk.TryLock(filepath.Join(dir, lockName))
+	if err != nil || lock == nil {
+		return err == nil
+	}
+	_ = lock.Release()
+	return false
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"hffs/cli/node"
+	"hffs/cli/ui"
+)
+
+func (a *app) upCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "run a node: find the others, share this machine's cache with them",
+		Description: "Runs until it is interrupted. Nodes find each other by multicast DNS; --peer names those\n" +
+			"that it does not reach. Only files whose hash was checked are shared.\n\n" +
+			"Example: hffs up --swarm lab3" +
+			exits(helpUsage, helpStorage, helpPort, helpOther),
+		Flags: append([]cli.Flag{
+			&cli.IntFlag{Name: "port", DefaultText: "7766, or the next free one", Usage: "gossip `PORT`, TCP and UDP; peers' HTTP takes the next port up"},
+			&cli.StringFlag{Name: "bind", Usage: "listen on this `ADDRESS` only"},
+			&cli.IntFlag{Name: "api-port", DefaultText: "7768, or the next free one", Usage: "local API `PORT` on 127.0.0.1"},
+			&cli.StringFlag{Name: "name", Usage: "what others call this node", DefaultText: "the host's name"},
+		}, nodeFlags()...),
+		Action: a.up,
+	}
+}
+
+func (a *app) up(c *cli.Context) error {
+	if c.Args().Present() {
+		return usage(fmt.Sprintf("hffs up takes no arguments, and got %q", c.Args().First()), "\"hffs up --help\" lists its flags")
+	}
+	cfg, err := a.config(c)
+	if err != nil {
+		return err
+	}
+	if err := checkPorts(c); err != nil {
+		return err
+	}
+	cfg.Port, cfg.APIPort, cfg.Bind, cfg.Name = c.Int("port"), c.Int("api-port"), c.String("bind"), c.String("name")
+	cfg.Say = func(line string) { fmt.Fprintln(a.ui.Err, "hffs:", ui.Clean(line)) }
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	if err := n.Run(c.Context); err != nil {
+		return err
+	}
+	cfg.Say("left the swarm")
+	return nil
+}
+
+func checkPorts(c *cli.Context) error {
+	for _, name := range []string{"port", "api-port"} {
+		if p := c.Int(name); c.IsSet(name) && (p < 1 || p > 65534) {
+			return usage(fmt.Sprintf("--%s %d is not a port", name, p), "ports are numbers from 1 to 65534")
+		}
+	}
+	return nil
+}

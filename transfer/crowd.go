@@ -1,0 +1,154 @@
+package transfer
+
+import (
+	"sync/atomic"
+	"time"
+
+	"hffs/transfer/source"
+)
+
+// How many errands a source runs at once. Two keep a neighbour busy over the
+// round trip and let two cores hash; a single holder gets more of them, and so
+// does the Hub, whose links are long.
+const (
+	errandsPerPeer = 2
+	errandsAlone   = 4
+	errandsPerHub  = 4
+	errandsInAll   = 16 // bounds buffers: 16 chunks at once
+)
+
+// When failures are enough. A peer is soon replaced; the Hub is all there is
+// behind it, so it gets more patience.
+const (
+	peerStrikes = 3
+	hubStrikes  = 6
+	backoffMin  = 250 * time.Millisecond
+	backoffMax  = 8 * time.Second
+)
+
+// member is one source in a download, with what was measured of it. It belongs
+// to the owner, except for flowed, which errands add to.
+type member struct {
+	source.Source
+	id      int // in the plan; from 1
+	flowed  atomic.Int64
+	seen    int64 // of flowed, at the last tick
+	rate    float64
+	bytes   int64 // kept in the file
+	errands int
+	strikes int
+	rest    time.Time // not asked before
+	dropped bool
+	why     error
+	// faltered: the user was told of a failure. wrongBy is the map that it was
+	// dropped by, which may turn out to be the lie itself.
+	faltered bool
+	wrongBy  *group
+}
+
+// strike counts a passing failure and says whether it was one too many.
+func (m *member) strike(now time.Time, err error, wait time.Duration) bool {
+	m.strikes++
+	m.why = err
+	m.rest = now.Add(max(wait, min(backoffMin<<min(m.strikes-1, 6), backoffMax)))
+	if m.Kind() == source.Peer {
+		return m.strikes >= peerStrikes
+	}
+	return m.strikes >= hubStrikes
+}
+
+// crowd is all sources of one download.
+type crowd struct {
+	all []*member
+}
+
+// add takes in sources that are not known yet and returns them.
+func (c *crowd) add(found []source.Source) (fresh []*member) {
+	for _, s := range found {
+		if c.named(s.Name()) == nil {
+			m := &member{Source: s, id: len(c.all) + 1}
+			c.all = append(c.all, m)
+			fresh = append(fresh, m)
+		}
+	}
+	return fresh
+}
+
+func (c *crowd) named(name string) *member {
+	for _, m := range c.all {
+		if m.Name() == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// living is how many sources of a kind are not dropped.
+func (c *crowd) living(kind source.Kind) (n int) {
+	for _, m := range c.all {
+		if m.Kind() == kind && !m.dropped {
+			n++
+		}
+	}
+	return n
+}
+
+// rate is what all sources of a kind bring together, in bytes per second.
+func (c *crowd) rate(kind source.Kind) (sum float64) {
+	for _, m := range c.all {
+		if m.Kind() == kind && !m.dropped {
+			sum += m.rate
+		}
+	}
+	return sum
+}
+
+// room is how many errands a source may run at once.
+func (c *crowd) room(m *member) int {
+	switch {
+	case m.Kind() == source.Hub:
+		return errandsPerHub
+	case c.living(source.Peer) == 1:
+		return errandsAlone
+	}
+	return errandsPerPeer
+}
+
+// measure updates every rate; it is called each tick of length d. Rates are
+// forgotten slowly, so that one quiet moment does not make a source slow.
+func (c *crowd) measure(d time.Duration) {
+	const weight = 0.3
+	for _, m := range c.all {
+		n := m.flowed.Load()
+		now := float64(n-m.seen) / d.Seconds()
+		m.seen = n
+		switch {
+		case m.errands == 0:
+		case m.rate == 0:
+			m.rate = now
+		default:
+			m.rate += weight * (now - m.rate)
+		}
+	}
+}
+
+// states is what the crowd looks like from outside.
+func (c *crowd) states() []SourceState {
+	var out []SourceState
+	for _, m := range c.all {
+		if m.bytes > 0 || m.errands > 0 {
+			out = append(out, SourceState{Kind: m.Kind(), Name: m.Name(), Bytes: m.bytes, Rate: m.rate, Active: m.errands > 0})
+		}
+	}
+	return out
+}
+
+// answers is why each source that failed did so.
+func (c *crowd) answers() (errs []error) {
+	for _, m := range c.all {
+		if m.why != nil {
+			errs = append(errs, m.why)
+		}
+	}
+	return errs
+}

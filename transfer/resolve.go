@@ -1,0 +1,153 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/transfer/hub"
+)
+
+// Resolved is what a file is: its commit and blob, and what to tell the user.
+type Resolved struct {
+	Entry ref.Entry
+	// Stale says that the Hub could not be asked and an older answer serves.
+	Stale bool
+	Notes []Note
+}
+
+// A Claim is what somebody says that a revision was when they last asked.
+type Claim struct {
+	Entry  ref.Entry
+	Learnt time.Time
+	From   string // "this machine" or a peer's name
+}
+
+// Resolver finds out what a file is. The Hub's word counts; only when it cannot
+// be had does the last known answer serve, ours before a peer's, and the user is
+// told which and how old it is.
+type Resolver struct {
+	Cache *cache.Cache
+	Hub   interface {
+		Resolve(context.Context, ref.File) (ref.Entry, error)
+	}
+	// Swarm is what the neighbours last knew; may be nil.
+	Swarm func(context.Context, ref.File) ([]Claim, error)
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger
+}
+
+// Resolve says what f is. A commit that was seen before needs no asking; a
+// branch or tag is asked anew each time.
+func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
+	if c, err := ref.ParseCommit(f.Revision); err == nil {
+		if e, err := r.Cache.Entry(f.Repo, c, f.Path); err == nil {
+			return Resolved{Entry: e}, nil
+		}
+	}
+	e, err := r.Hub.Resolve(ctx, f)
+	if err == nil {
+		if err := r.Cache.Remember(e); err != nil {
+			r.Log.Warn("entry was not recorded", "entry", e, "err", err)
+		}
+		return Resolved{Entry: e}, nil
+	}
+	if ctx.Err() != nil {
+		return Resolved{}, ctx.Err()
+	}
+	if !outOfReach(err) {
+		return Resolved{}, fmt.Errorf("resolve %s: %w", f, err)
+	}
+	return r.lastKnown(ctx, f, err)
+}
+
+// outOfReach tells a Hub that did not answer from one that said no.
+func outOfReach(err error) bool {
+	return errors.Is(err, hub.ErrUnreachable) || errors.Is(err, hub.ErrOffline) || errors.Is(err, hub.ErrRateLimited)
+}
+
+func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Resolved, error) {
+	if c, ok := r.own(f); ok {
+		return r.stale(f, c, hubErr), nil
+	}
+	claims, err := r.ask(ctx, f)
+	if err != nil {
+		r.Log.Debug("swarm was asked in vain", "file", f, "err", err)
+	}
+	if len(claims) == 0 {
+		return Resolved{}, fmt.Errorf("resolve %s: %w; nobody in the swarm knows it either", f, hubErr)
+	}
+	slices.SortStableFunc(claims, func(a, b Claim) int { return cmp.Compare(b.Learnt.UnixNano(), a.Learnt.UnixNano()) })
+	res := r.stale(f, claims[0], hubErr)
+	for _, c := range claims[1:] {
+		if c.Entry.Commit != claims[0].Entry.Commit {
+			res.Notes = append(res.Notes, Note{Source: c.From, Text: fmt.Sprintf("%s knows another commit, %.8s; the newer answer is used", c.From, c.Entry.Commit)})
+			break
+		}
+	}
+	return res, nil
+}
+
+func (r *Resolver) ask(ctx context.Context, f ref.File) ([]Claim, error) {
+	if r.Swarm == nil {
+		return nil, nil
+	}
+	return r.Swarm(ctx, f)
+}
+
+// own is what this machine itself last learnt.
+func (r *Resolver) own(f ref.File) (Claim, bool) {
+	known, err := r.Cache.Ref(f.Repo, f.Revision)
+	if err != nil {
+		return Claim{}, false
+	}
+	e, err := r.Cache.Entry(f.Repo, known.Commit, f.Path)
+	if err != nil {
+		return Claim{}, false
+	}
+	return Claim{Entry: e, Learnt: known.Learnt, From: "this machine"}, true
+}
+
+func (r *Resolver) stale(f ref.File, c Claim, hubErr error) Resolved {
+	r.Log.Info("last known answer serves", "file", f, "commit", c.Entry.Commit, "from", c.From, "err", hubErr)
+	text := fmt.Sprintf("the Hub cannot be asked; %s was commit %.8s", f.Revision, c.Entry.Commit)
+	if ref.IsCommit(f.Revision) {
+		text = fmt.Sprintf("the Hub cannot be asked; the hash of %s is as %s states it", f.Path, c.From)
+	} else if !c.Learnt.IsZero() {
+		text += fmt.Sprintf(" %s, says %s", ago(r.now().Sub(c.Learnt)), c.From)
+	} else {
+		text += ", says " + c.From
+	}
+	return Resolved{Entry: c.Entry, Stale: true, Notes: []Note{{Source: c.From, Text: text}}}
+}
+
+func (r *Resolver) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+func ago(d time.Duration) string {
+	n, unit := 0, ""
+	switch {
+	case d < time.Minute:
+		n, unit = max(1, int(d.Seconds())), "second"
+	case d < time.Hour:
+		n, unit = int(d.Minutes()), "minute"
+	case d < 48*time.Hour:
+		n, unit = int(d.Hours()), "hour"
+	default:
+		n, unit = int(d.Hours()/24), "day"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s ago", n, unit)
+}

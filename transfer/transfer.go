@@ -1,0 +1,220 @@
+// Package transfer brings files here. [Transfer.Get] is the ring's middle as
+// one function: resolve, find, locate, plan, fetch, verify, store.
+//
+// Read it in this order: transfer.go has Get and sees to it that many who want
+// one blob cause one fetch; resolve.go asks the Hub, else the swarm, what a file
+// is; fetch.go is the owner of one download, a single goroutine that holds the
+// plan and takes reports; errand.go is the worker that carries one span; crowd.go
+// keeps the sources with their rates and failures; hearsay.go weighs what they
+// say of the blob's chunks.
+//
+// What is promised: nothing reaches the cache unless the whole blob has the hash
+// that the Hub stated; a source that sends wrong bytes is named and dropped, and
+// the download goes on with the others; what was fetched stays when the process
+// ends, however it ends.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/transfer/source"
+)
+
+// Config is what a Transfer needs from the world.
+type Config struct {
+	Cache *cache.Cache
+	// Resolve says what a file is; see [Resolver].
+	Resolve func(context.Context, ref.File) (Resolved, error)
+	// Peers finds who of the neighbours holds a blob. It may take its time.
+	Peers func(context.Context, ref.Entry) ([]source.Source, error)
+	// Hub is the last resort: the Hub and its mirrors, at once.
+	Hub func(ref.Entry) []source.Source
+	// Failed is told of a source that said it does not hold the blob after all;
+	// may be nil.
+	Failed func(name string, e ref.Entry, err error)
+	Log    *slog.Logger
+}
+
+// Transfer fetches files into a cache. Safe for concurrent use.
+type Transfer struct {
+	cfg Config
+
+	mu      sync.Mutex // guards flights
+	flights map[ref.ETag]*flight
+}
+
+// New makes a Transfer; it starts nothing.
+func New(cfg Config) *Transfer {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Transfer{cfg: cfg, flights: map[ref.ETag]*flight{}}
+}
+
+// ErrMismatch says that the Hub itself, or all who could be asked, sent bytes
+// that do not have the hash the Hub states.
+var ErrMismatch = errors.New("the bytes do not have the hash that the Hub states")
+
+// NoSourceError says that a blob could not be had anywhere, and what each
+// source that was asked answered.
+type NoSourceError struct {
+	Entry ref.Entry
+	Asked []error
+}
+
+func (e *NoSourceError) Error() string {
+	s := fmt.Sprintf("no source for %s", e.Entry)
+	for _, err := range e.Asked {
+		s += "; " + err.Error()
+	}
+	return s
+}
+
+func (e *NoSourceError) Unwrap() []error { return e.Asked }
+
+// Get brings a file into the cache, unless it is there, and returns where it
+// lies. watch, which may be nil, is called now and then from Get's own goroutine.
+// When ctx ends, what was fetched so far stays for the next Get.
+func (t *Transfer) Get(ctx context.Context, f ref.File, watch func(Progress)) (Result, error) {
+	began := time.Now()
+	if watch == nil {
+		watch = func(Progress) {}
+	}
+	watch(Progress{Phase: PhaseResolve})
+	resolved, err := t.cfg.Resolve(ctx, f)
+	if err != nil {
+		return Result{}, err
+	}
+	e := resolved.Entry
+	watch(Progress{Phase: PhaseLocate, Entry: e, Total: e.Blob.Size, Notes: resolved.Notes})
+	result, err := t.bring(ctx, e, resolved.Notes, watch)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.remember(f, resolved); err != nil {
+		t.cfg.Log.Warn("revision was not recorded", "file", f, "err", err)
+	}
+	result.Entry, result.Took = e, time.Since(began)
+	return result, nil
+}
+
+// bring finds the blob on this disk or fetches it.
+func (t *Transfer) bring(ctx context.Context, e ref.Entry, notes []Note, watch func(Progress)) (Result, error) {
+	path, err := t.cfg.Cache.Find(ctx, e)
+	if err == nil {
+		here := SourceState{Kind: source.Local, Name: "cache", Bytes: e.Blob.Size}
+		return Result{Path: path, Notes: notes, Sources: []SourceState{here}}, nil
+	}
+	if !errors.Is(err, cache.ErrNotFound) {
+		return Result{}, err
+	}
+	last, err := t.join(ctx, e, notes, watch)
+	if err != nil {
+		return Result{}, err
+	}
+	path, err = t.cfg.Cache.Find(ctx, e)
+	if err != nil {
+		return Result{}, fmt.Errorf("find %s after the fetch: %w", e, err)
+	}
+	return Result{Path: path, Sources: last.Sources, Notes: last.Notes}, nil
+}
+
+// remember writes the revision's name into the cache once its snapshot exists.
+// A stale answer is no news, so it leaves the record of when it was learnt alone.
+func (t *Transfer) remember(f ref.File, r Resolved) error {
+	if ref.IsCommit(f.Revision) || r.Stale {
+		return nil
+	}
+	return t.cfg.Cache.SetRef(f.Repo, f.Revision, r.Entry.Commit)
+}
+
+// flight is one running fetch and those who wait for it.
+type flight struct {
+	board  *board
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // valid once done is closed
+	users  int   // guarded by Transfer.mu
+}
+
+// join waits for the fetch of e's blob, starting it if nobody has. The fetch
+// lives as long as somebody waits for it.
+func (t *Transfer) join(ctx context.Context, e ref.Entry, notes []Note, watch func(Progress)) (Progress, error) {
+	fl := t.board(ctx, e)
+	defer t.leave(e, fl)
+	for {
+		p, newer := fl.board.look()
+		p.Notes = append(notes[:len(notes):len(notes)], p.Notes...)
+		watch(p)
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-fl.done:
+			p, _ = fl.board.look()
+			p.Notes = append(notes[:len(notes):len(notes)], p.Notes...)
+			watch(p)
+			return p, fl.err
+		case <-newer:
+		}
+	}
+}
+
+func (t *Transfer) board(ctx context.Context, e ref.Entry) *flight {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fl := t.flights[e.Blob.ETag]
+	if fl == nil {
+		fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		fl = &flight{board: newBoard(), cancel: cancel, done: make(chan struct{})}
+		t.flights[e.Blob.ETag] = fl
+		go t.fly(fctx, e, fl)
+	}
+	fl.users++
+	return fl
+}
+
+func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
+	fl.err = t.fetch(ctx, e, fl.board)
+	t.mu.Lock()
+	if t.flights[e.Blob.ETag] == fl {
+		delete(t.flights, e.Blob.ETag)
+	}
+	t.mu.Unlock()
+	fl.cancel()
+	close(fl.done)
+}
+
+// leave ends the fetch with its last user and waits for it: after that, its
+// files are closed and another process may go on with them.
+func (t *Transfer) leave(e ref.Entry, fl *flight) {
+	t.mu.Lock()
+	fl.users--
+	last := fl.users == 0
+	if last && t.flights[e.Blob.ETag] == fl {
+		delete(t.flights, e.Blob.ETag)
+	}
+	t.mu.Unlock()
+	if last {
+		fl.cancel()
+		<-fl.done
+	}
+}
+
+// Active is a look at every fetch under way.
+func (t *Transfer) Active() []Progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []Progress
+	for _, fl := range t.flights {
+		p, _ := fl.board.look()
+		all = append(all, p)
+	}
+	return all
+}

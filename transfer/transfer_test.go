@@ -1,0 +1,363 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"hffs/cache"
+	"hffs/cache/chunk"
+	"hffs/cache/ref"
+	"hffs/transfer/source"
+	"hffs/transfer/source/sourcetest"
+)
+
+// teller is a source in memory, with every bad habit that a peer can have.
+type teller struct {
+	name    string
+	kind    source.Kind
+	content []byte    // what it sends
+	m       chunk.Map // what it says of it; the zero map: nothing
+	sent    atomic.Int64
+
+	fail    error // of Open
+	dieAt   int64 // bodies end with an error once so many bytes were sent in all; 0: never
+	stallAt int64 // likewise, but they fall silent
+}
+
+func (s *teller) Name() string      { return s.name }
+func (s *teller) Kind() source.Kind { return s.kind }
+
+func (s *teller) Open(ctx context.Context, _ ref.Entry, off, n int64) (io.ReadCloser, error) {
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	return &telling{ctx, s, bytes.NewReader(s.content[off : off+n])}, nil
+}
+
+func (s *teller) Map(context.Context, ref.Blob) (chunk.Map, error) {
+	if !s.m.Hashed() {
+		return chunk.Map{}, source.ErrGone
+	}
+	return s.m, nil
+}
+
+type telling struct {
+	ctx context.Context
+	s   *teller
+	r   io.Reader
+}
+
+var errDied = errors.New("connection reset")
+
+func (t *telling) Read(p []byte) (int, error) {
+	if err := t.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if t.s.stallAt > 0 && t.s.sent.Load() >= t.s.stallAt {
+		<-t.ctx.Done()
+		return 0, t.ctx.Err()
+	}
+	if t.s.dieAt > 0 && t.s.sent.Load() >= t.s.dieAt {
+		t.s.fail = errDied
+		return 0, errDied
+	}
+	n, err := t.r.Read(p[:min(len(p), 64<<10)])
+	t.s.sent.Add(int64(n))
+	return n, err
+}
+
+func (t *telling) Close() error { return nil }
+
+// world is a machine with a cache, and the sources around it.
+type world struct {
+	t       *testing.T
+	dir     string
+	cache   *cache.Cache
+	content []byte
+	entry   ref.Entry
+	peers   []source.Source
+	hub     []source.Source
+	failed  sync.Map // name → error
+}
+
+const big = 40*chunk.FixedLen + 12345
+
+func newWorld(t *testing.T, size int) *world {
+	w := &world{t: t, dir: t.TempDir(), content: sourcetest.Content(size)}
+	sum := sha256.Sum256(w.content)
+	w.entry = ref.Entry{
+		Repo: ref.Repo{Type: ref.Model, ID: "org/model"}, Commit: ref.Commit(strings.Repeat("c", 40)), Path: "weights.bin",
+		Blob: ref.Blob{ETag: ref.ETag(hex.EncodeToString(sum[:])), Size: int64(size)},
+	}
+	w.open()
+	return w
+}
+
+func (w *world) open() {
+	c, err := cache.Open(cache.Config{Dir: w.dir + "/hub", State: w.dir + "/hffs"})
+	require.NoError(w.t, err)
+	w.cache = c
+	w.t.Cleanup(func() { _ = c.Close() })
+}
+
+func (w *world) peer(name string) *teller {
+	p := &teller{name: name, kind: source.Peer, content: w.content, m: mapOf(w.content)}
+	w.peers = append(w.peers, p)
+	return p
+}
+
+func (w *world) theHub() *teller {
+	h := &teller{name: "hub.example", kind: source.Hub, content: w.content}
+	w.hub = append(w.hub, h)
+	return h
+}
+
+func (w *world) transfer() *Transfer {
+	return New(Config{
+		Cache:   w.cache,
+		Resolve: func(context.Context, ref.File) (Resolved, error) { return Resolved{Entry: w.entry}, nil },
+		Peers:   func(context.Context, ref.Entry) ([]source.Source, error) { return w.peers, nil },
+		Hub:     func(ref.Entry) []source.Source { return w.hub },
+		Failed:  func(name string, _ ref.Entry, err error) { w.failed.Store(name, err) },
+		Log:     slog.New(slog.DiscardHandler),
+	})
+}
+
+func (w *world) file() ref.File {
+	return ref.File{Repo: w.entry.Repo, Revision: "main", Path: w.entry.Path}
+}
+
+// get fetches the file and checks that what lies under its name is right.
+func (w *world) get() Result {
+	w.t.Helper()
+	res, err := w.transfer().Get(w.t.Context(), w.file(), nil)
+	require.NoError(w.t, err)
+	got, err := os.ReadFile(res.Path)
+	require.NoError(w.t, err)
+	require.True(w.t, bytes.Equal(w.content, got), "the file is wrong")
+	var sum int64
+	for _, s := range res.Sources {
+		sum += s.Bytes
+	}
+	require.EqualValues(w.t, len(w.content), sum, "sources add up to the file")
+	return res
+}
+
+func dropped(r Result) (names []string) {
+	for _, n := range r.Notes {
+		if n.Dropped {
+			names = append(names, n.Source)
+		}
+	}
+	return names
+}
+
+func mapOf(data []byte) chunk.Map {
+	m := chunk.Fixed(int64(len(data)), chunk.FixedLen, nil)
+	h := chunk.NewHasher()
+	hashes := make([]chunk.Hash, m.Len())
+	for i := range hashes {
+		hashes[i] = h.Sum(data[m.Offset(i):m.Offset(i+1)])
+	}
+	return chunk.Fixed(m.Size(), chunk.FixedLen, hashes)
+}
+
+func flip(data []byte, at int) []byte {
+	out := bytes.Clone(data)
+	out[at] ^= 1
+	return out
+}
+
+func TestPeersGiveAllAndTheHubNothing(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 1, chunk.FixedLen, chunk.FixedLen + 1, big} {
+		w := newWorld(t, size)
+		a, b, hub := w.peer("a"), w.peer("b"), w.theHub()
+		w.get()
+		require.Zero(t, hub.sent.Load())
+		if size == big {
+			require.Positive(t, a.sent.Load())
+			require.Positive(t, b.sent.Load())
+			require.LessOrEqual(t, a.sent.Load()+b.sent.Load(), int64(size+2*chunk.FixedLen), "nothing is fetched twice")
+		}
+	}
+}
+
+func TestHubServesWhenNobodyElseDoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.theHub()
+	res := w.get()
+	require.Equal(t, source.Hub, res.Sources[0].Kind)
+	again := w.get()
+	require.Equal(t, source.Local, again.Sources[0].Kind)
+}
+
+func TestDeadPeerIsNamedAndReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("dead").dieAt = 3 * chunk.FixedLen
+	w.peer("alive")
+	res := w.get()
+	require.NotEmpty(t, res.Notes)
+	require.Equal(t, "dead", res.Notes[0].Source)
+}
+
+func TestStalledPeerLosesItsSpans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("silent").stallAt = 3 * chunk.FixedLen
+	w.peer("alive")
+	res := w.get()
+	require.Equal(t, "silent", res.Notes[0].Source)
+	require.Contains(t, res.Notes[0].Text, "nothing")
+}
+
+func TestLoneStalledPeerIsReplacedByTheHub(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("silent").stallAt = 1
+	hub := w.theHub()
+	w.get()
+	require.Positive(t, hub.sent.Load())
+}
+
+func TestWrongBytesArePinnedOnTheirSender(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	liar.content = flip(w.content, 5)
+	for i := range w.content { // wrong everywhere, so that whatever it sends is
+		liar.content[i] ^= 0xff
+	}
+	w.peer("honest")
+	res := w.get()
+	require.Equal(t, []string{"liar"}, dropped(res))
+	err, ok := w.failed.Load("liar")
+	require.True(t, ok)
+	require.ErrorContains(t, err.(error), "liar sent wrong bytes")
+	for _, s := range res.Sources {
+		require.NotEqual(t, "liar", s.Name)
+	}
+}
+
+func TestLyingMapIsFoundOutAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		setUp func(*world)
+		want  []string
+	}{
+		{"alone, then the Hub", func(w *world) {
+			liar := w.peer("liar")
+			liar.content = flip(w.content, big/2)
+			liar.m = mapOf(liar.content)
+			w.theHub()
+		}, []string{"liar"}},
+		{"two against one honest", func(w *world) {
+			for _, name := range []string{"liar-1", "liar-2"} {
+				liar := w.peer(name)
+				liar.content = flip(w.content, big/2)
+				liar.m = mapOf(liar.content)
+			}
+			w.peer("honest")
+		}, []string{"liar-1", "liar-2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, big)
+			c.setUp(w)
+			res := w.get()
+			require.Subset(t, dropped(res), c.want)
+		})
+	}
+}
+
+func TestMapThatContradictsTheHubGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	liar.m = mapOf(flip(w.content, 7))
+	liar.stallAt = 1 // so that the Hub comes in
+	w.theHub()
+	res := w.get()
+	require.Contains(t, dropped(res), "liar")
+}
+
+func TestHubThatSendsWrongBytesIsAnError(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.theHub().content = flip(w.content, 9)
+	_, err := w.transfer().Get(t.Context(), w.file(), nil)
+	require.Error(t, err)
+	_, err = w.cache.Find(t.Context(), w.entry)
+	require.ErrorIs(t, err, cache.ErrNotFound, "nothing wrong was kept")
+}
+
+func TestMirrorThatSendsWrongBytesIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	mirror := w.theHub()
+	mirror.name, mirror.content = "mirror.example", flip(w.content, 9)
+	w.theHub()
+	res := w.get()
+	require.Contains(t, dropped(res), "mirror.example")
+}
+
+func TestNobodyLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("gone").fail = source.ErrGone
+	w.theHub().fail = source.ErrRefused
+	_, err := w.transfer().Get(t.Context(), w.file(), nil)
+	var none *NoSourceError
+	require.ErrorAs(t, err, &none)
+	require.Len(t, none.Asked, 2)
+}
+
+func TestInterruptedFetchGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	hub := w.theHub()
+	hub.stallAt = big / 2
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := w.transfer().Get(ctx, w.file(), func(p Progress) {
+		if p.Done >= big/2-8*chunk.FixedLen {
+			cancel()
+		}
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	before := hub.sent.Load()
+	hub.stallAt = 0
+	res := w.get()
+	require.Equal(t, "resumed", res.Sources[0].Name)
+	require.LessOrEqual(t, hub.sent.Load(), int64(big+errandsPerHub*chunk.FixedLen), "sent %d before", before)
+}
+
+func TestManyWantOneFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	hub := w.theHub()
+	tr := w.transfer()
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			_, err := tr.Get(t.Context(), w.file(), nil)
+			require.NoError(t, err)
+		})
+	}
+	wait.Wait()
+	require.EqualValues(t, big, hub.sent.Load())
+}
