@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"hffs/cache"
 	"hffs/cache/ref"
@@ -25,6 +25,7 @@ type Passerby struct {
 	hub    *hub.Client
 	cache  *cache.Cache
 	slot   *slot
+	stop   context.CancelFunc // ends the search for members
 }
 
 // NewPasserby opens the cache for a command.
@@ -45,12 +46,17 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	if p.hub, err = hub.New(cfg.Hub); err != nil {
 		return p, err
 	}
-	p.engine = newEngine(p.cache, p.hub, &asking{cfg: cfg}, cfg.Log)
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.engine = newEngine(p.cache, p.hub, newAsking(ctx, cfg), cfg.Log)
 	return p, nil
 }
 
 // Close releases what NewPasserby took.
 func (p *Passerby) Close() {
+	if p.stop != nil {
+		p.stop()
+	}
 	if p.engine != nil {
 		p.engine.dialer.Close()
 	}
@@ -82,24 +88,56 @@ func (p *Passerby) Status(context.Context) (control.Status, error) {
 	}
 }
 
-// asking is the swarm as a passer-by sees it: a few doors, found once, when
-// first needed.
+// asking is the swarm as a passer-by sees it: a few doors, looked for once, from
+// the start, while the Hub is asked what the file is.
 type asking struct {
 	cfg   Config
-	once  sync.Once
+	began time.Time
+	found chan struct{} // closed when doors is there
 	doors *gossip.Passerby
 }
 
 // enough is how many members a passer-by asks: one would do, three agree.
 const enough = 3
 
+// searchPatience is how long a passer-by that has found nobody yet keeps a
+// download from going to the Hub. Neighbours on a wire answer within
+// milliseconds, on Wi-Fi within 300; whoever answers later is asked later.
+const searchPatience = 500 * time.Millisecond
+
+func newAsking(ctx context.Context, cfg Config) *asking {
+	a := &asking{cfg: cfg, began: time.Now(), found: make(chan struct{})}
+	go func() {
+		defer close(a.found)
+		a.find(ctx)
+	}()
+	return a
+}
+
+// Known waits for the whole search: it is asked only when there is no Hub.
 func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) {
-	a.once.Do(func() { a.find(ctx) })
-	return a.doors.Known(ctx, f)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-a.found:
+		return a.doors.Known(ctx, f)
+	}
 }
 
 func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
-	a.once.Do(func() { a.find(ctx) })
+	patience := time.NewTimer(time.Until(a.began.Add(searchPatience)))
+	defer patience.Stop()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-patience.C:
+		select {
+		case <-a.found:
+		default:
+			return nil, nil // the transfer looks again in a while
+		}
+	case <-a.found:
+	}
 	return a.doors.Holders(ctx, e)
 }
 

@@ -1,0 +1,294 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hffs/cache"
+	"hffs/cache/ref"
+	"hffs/cli/control"
+	"hffs/transfer/hub"
+	"hffs/transfer/hub/standin"
+)
+
+const file = "weights.safetensors"
+
+var repo = ref.Repo{Type: ref.Model, ID: "org/model"}
+
+// lan is one machine's loopback with a Hub on it; nodes see only those of the
+// same test.
+type lan struct {
+	t     *testing.T
+	hub   *standin.Hub
+	url   string
+	close func()
+	swarm string
+	size  int64
+}
+
+func newLAN(t *testing.T) *lan {
+	h := standin.New()
+	l := &lan{t: t, hub: h, swarm: t.Name() + fmt.Sprint(os.Getpid()), size: 20_000_000}
+	h.Add(repo, "main", map[string]standin.Content{
+		file:          standin.Synthetic(1, l.size),
+		"config.json": standin.String(`{"a": 1}`),
+	})
+	running, err := h.Start("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	l.url, l.close = running.URL(), func() { _ = running.Close() }
+	t.Cleanup(l.close)
+	return l
+}
+
+func (l *lan) config(home string) Config {
+	return Config{
+		Place: cache.Place{Home: home, Hub: filepath.Join(home, "hub"), State: filepath.Join(home, "hffs")},
+		Swarm: l.swarm, Loopback: true, Hub: hub.Config{Endpoints: []string{l.url}},
+	}
+}
+
+// up runs a node until the test ends, or stop is called.
+func (l *lan) up(home string) (n *Node, stop func()) {
+	l.t.Helper()
+	n, err := New(l.config(home))
+	require.NoError(l.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			require.NoError(l.t, <-done)
+			n.Close()
+		}
+	}
+	l.t.Cleanup(stop)
+	return n, stop
+}
+
+func (l *lan) passer(home string) *Passerby {
+	p, err := NewPasserby(l.config(home))
+	require.NoError(l.t, err)
+	l.t.Cleanup(p.Close)
+	return p
+}
+
+func (l *lan) peers(n *Node, want int) {
+	l.t.Helper()
+	require.Eventually(l.t, func() bool {
+		s, err := n.Status(context.Background())
+		return err == nil && len(s.Peers) == want
+	}, 30*time.Second, 20*time.Millisecond)
+}
+
+// shares waits until the node offers so many files.
+func (l *lan) shares(n *Node, files int) {
+	l.t.Helper()
+	require.Eventually(l.t, func() bool { return len(n.cache.Holdings().Refs) == files && n.shares().Files == files }, 10*time.Second, 10*time.Millisecond)
+}
+
+var ask = control.Ask{Repo: repo.ID, File: file}
+
+func TestSecondMachineGetsItFromTheFirst(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	a, _ := l.up(t.TempDir())
+	b, _ := l.up(t.TempDir())
+	l.peers(a, 1)
+	l.peers(b, 1)
+	first, err := a.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	require.Equal(t, "hub", first.Sources[0].Kind)
+	sent := l.hub.BodyBytes(repo, file)
+
+	second, err := b.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	require.Equal(t, []control.Source{{Kind: "peer", Name: a.Name(), Bytes: l.size}}, second.Sources)
+	require.Equal(t, sent, l.hub.BodyBytes(repo, file), "the Hub sent nothing more")
+
+	w, err := b.Where(t.Context(), ask)
+	require.NoError(t, err)
+	require.Equal(t, second.Path, *w.Local)
+	require.True(t, w.Hub)
+	require.Len(t, w.Holders, 1)
+	require.True(t, w.Holders[0].Complete)
+	require.Equal(t, a.Name(), w.Holders[0].Node)
+}
+
+func TestPasserbyFetchesFromTheSwarm(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	a, _ := l.up(t.TempDir())
+	_, err := a.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	l.shares(a, 1)
+	sent := l.hub.BodyBytes(repo, file)
+
+	p := l.passer(t.TempDir())
+	got, err := p.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	require.Equal(t, "peer", got.Sources[0].Kind)
+	require.Equal(t, sent, l.hub.BodyBytes(repo, file))
+	w, err := p.Where(t.Context(), ask)
+	require.NoError(t, err)
+	require.Len(t, w.Holders, 1)
+	_, err = p.Status(t.Context())
+	require.Equal(t, control.CodeNoNode, Explain(err).Code)
+}
+
+func TestHubGoneTheSwarmRemembers(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	a, _ := l.up(t.TempDir())
+	_, err := a.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	l.shares(a, 1)
+	l.close()
+
+	got, err := l.passer(t.TempDir()).Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	require.Equal(t, "peer", got.Sources[0].Kind)
+	require.NotEmpty(t, got.Warnings)
+	require.Contains(t, got.Warnings[0], "ago")
+	require.Contains(t, got.Warnings[0], a.Name())
+
+	_, err = l.passer(t.TempDir()).Get(t.Context(), control.Ask{Repo: "org/unknown", File: file}, nil)
+	require.Equal(t, control.CodeNoSource, Explain(err).Code)
+}
+
+func TestCommandFindsTheNode(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	home := t.TempDir()
+	place := l.config(home).Place
+	require.Nil(t, Running(place.State, place.Hub))
+	n, stop := l.up(home)
+	var p *control.Place
+	require.Eventually(t, func() bool { p = Running(place.State, place.Hub); return p != nil }, 10*time.Second, 10*time.Millisecond)
+	require.Nil(t, Running(place.State, "/another/cache"))
+
+	client := control.NewClient(p.Addr, p.Key)
+	s, err := client.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, n.Name(), s.Node)
+	phases := map[string]bool{}
+	got, err := client.Get(t.Context(), ask, func(p control.Progress) { phases[p.Phase] = true })
+	require.NoError(t, err)
+	require.FileExists(t, got.Path)
+	require.True(t, phases["resolving"])
+	require.Greater(t, len(phases), 1)
+
+	_, err = control.NewClient(p.Addr, "wrong").Status(t.Context())
+	require.ErrorContains(t, err, "control key")
+	_, err = client.Get(t.Context(), control.Ask{Repo: "../etc", File: "passwd"}, nil)
+	var said *control.Error
+	require.ErrorAs(t, err, &said)
+	require.Equal(t, control.CodeUsage, said.Code)
+	require.NotEmpty(t, said.Hint)
+
+	stop()
+	require.Nil(t, Running(place.State, place.Hub))
+	_, err = client.Status(t.Context())
+	require.Equal(t, control.CodeNoNode, Explain(err).Code)
+}
+
+func TestNodesOnOneStateFolder(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	home := t.TempDir()
+	a, _ := l.up(home)
+	b, _ := l.up(home)
+	require.NotEqual(t, a.id, b.id)
+	l.peers(a, 1)
+	l.peers(b, 1)
+}
+
+func TestIdentityLasts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := identity(dir)
+	require.NoError(t, err)
+	again, err := identity(dir)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "node-id"), []byte("rubbish"), 0o600))
+	other, err := identity(dir)
+	require.NoError(t, err)
+	require.NotEqual(t, first, other)
+}
+
+func TestLabel(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "desk-0123", label("desk", "0123456789abcdef"))
+	require.Equal(t, "node-0123", label("机器", "0123456789abcdef"))
+	require.LessOrEqual(t, len(label(strings.Repeat("x", 100), "0123456789abcdef")), 32)
+	require.Equal(t, "ab31mc-0123", label("a\x1bb[31m\nc", "0123456789abcdef"))
+}
+
+func TestPortGivenAndTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	l := newLAN(t)
+	for what, cfg := range map[string]func(*Config){
+		"gossip": func(c *Config) { c.Port = port },
+		"door":   func(c *Config) { c.Port = port - 1 },
+		"API":    func(c *Config) { c.APIPort = port },
+	} {
+		t.Run(what, func(t *testing.T) {
+			c := l.config(t.TempDir())
+			cfg(&c)
+			_, err := New(c)
+			e := Explain(err)
+			require.Equal(t, control.CodePort, e.Code, "%v", err)
+			require.Contains(t, e.Message, fmt.Sprint(port))
+			require.NotEmpty(t, e.Hint)
+		})
+	}
+}
+
+func TestAPIAnswersOnlyForThisMachine(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	n, _ := l.up(t.TempDir())
+	url := "http://" + n.doors.api.Addr().String() + "/control/v1/status"
+	for host, want := range map[string]int{"evil.example": 403, "evil.example:7768": 403, "localhost": 401, "127.0.0.1:7768": 401} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		require.NoError(t, err)
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		require.Equal(t, want, resp.StatusCode, host)
+	}
+}
+
+func TestExplainHasAHint(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		hub.ErrEntryNotFound, hub.ErrRevisionNotFound, hub.ErrRepoNotFound, hub.ErrGated, hub.ErrUnauthorized,
+		hub.ErrDisabled, hub.ErrRateLimited, hub.ErrOffline, hub.ErrUnreachable,
+		&cache.SpaceError{Need: 10, Free: 5}, os.ErrPermission, cache.ErrMismatch, context.Canceled,
+	} {
+		e := Explain(fmt.Errorf("wrapped: %w", err))
+		require.NotEqual(t, control.CodeInternal, e.Code, "%v", err)
+		require.NotEmpty(t, e.Hint, "%v", err)
+	}
+	require.Equal(t, control.CodeInternal, Explain(errors.New("odd")).Code)
+}
