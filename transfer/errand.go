@@ -68,11 +68,11 @@ func (f *fetch) carryAll(ctx context.Context, e *errand) error {
 	}
 	in := verify.NewReader(&flow{r: body, errand: e}, e.from.Name(), hasher)
 	for i := e.task.Span.First; i < int(e.end.Load()); i++ {
-		data, err := in.Next(f.hearsay.chosen(), i, *buf)
+		data, sum, err := in.Next(f.hearsay.chosen(), i, *buf)
 		if err != nil {
 			return err
 		}
-		if err := f.part.WriteChunk(i, data); err != nil {
+		if err := f.part.WriteHashed(i, data, sum); err != nil {
 			return &storeError{fmt.Errorf("write %s: %w", f.entry, err)}
 		}
 		f.tell(report{errand: e, chunk: i})

@@ -76,10 +76,14 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 		}
 		b.update(func(p *Progress) { p.Phase = PhaseCheck })
 		_, err := part.Commit(ctx)
-		if !errors.Is(err, cache.ErrMismatch) {
-			return err
-		}
-		if err := f.blame(); err != nil {
+		switch {
+		case errors.Is(err, cache.ErrIncomplete):
+			f.recount() // what an earlier run had left was damaged
+		case errors.Is(err, cache.ErrMismatch):
+			if err := f.blame(); err != nil {
+				return err
+			}
+		default:
 			return err
 		}
 	}
@@ -211,14 +215,19 @@ func (f *fetch) believe(g *group) error {
 	}
 	if dropped > 0 {
 		f.log.Info("chunks do not match what the peers say", "chunks", dropped)
-		have := f.part.Have()
-		for i := range f.m.Len() {
-			if f.plan.Have().Has(i) && !have.Has(i) {
-				f.forget(i)
-			}
-		}
+		f.recount()
 	}
 	return nil
+}
+
+// recount makes missing again what the disk turned out not to have.
+func (f *fetch) recount() {
+	have := f.part.Have()
+	for i := range f.m.Len() {
+		if f.plan.Have().Has(i) && !have.Has(i) {
+			f.forget(i)
+		}
+	}
 }
 
 // forget makes chunk i missing again.

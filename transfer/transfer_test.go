@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type teller struct {
 	sent    atomic.Int64
 
 	fail    error // of Open
+	died    atomic.Bool
 	dieAt   int64 // bodies end with an error once so many bytes were sent in all; 0: never
 	stallAt int64 // likewise, but they fall silent
 }
@@ -42,6 +44,9 @@ func (s *teller) Kind() source.Kind { return s.kind }
 func (s *teller) Open(ctx context.Context, _ ref.Entry, off, n int64) (io.ReadCloser, error) {
 	if s.fail != nil {
 		return nil, s.fail
+	}
+	if s.died.Load() {
+		return nil, errDied
 	}
 	return &telling{ctx, s, bytes.NewReader(s.content[off : off+n])}, nil
 }
@@ -70,7 +75,7 @@ func (t *telling) Read(p []byte) (int, error) {
 		return 0, t.ctx.Err()
 	}
 	if t.s.dieAt > 0 && t.s.sent.Load() >= t.s.dieAt {
-		t.s.fail = errDied
+		t.s.died.Store(true)
 		return 0, errDied
 	}
 	n, err := t.r.Read(p[:min(len(p), 64<<10)])
@@ -360,4 +365,28 @@ func TestManyWantOneFile(t *testing.T) {
 	}
 	wait.Wait()
 	require.EqualValues(t, big, hub.sent.Load())
+}
+
+func TestDamagedRestIsFetchedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	hub := w.theHub()
+	p, err := w.cache.Begin(t.Context(), w.entry)
+	require.NoError(t, err)
+	for i := range 20 {
+		m := p.Map()
+		require.NoError(t, p.WriteChunk(i, w.content[m.Offset(i):m.Offset(i+1)]))
+	}
+	require.NoError(t, p.Close())
+	parts, err := filepath.Glob(w.dir + "/hub/*/.hffs/*.part")
+	require.NoError(t, err)
+	require.Len(t, parts, 1)
+	f, err := os.OpenFile(parts[0], os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("power was lost here"), 7*chunk.FixedLen+99)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+
+	w.get()
+	require.LessOrEqual(t, hub.sent.Load(), int64(big-19*chunk.FixedLen+errandsPerHub*chunk.FixedLen), "only the damaged chunk again")
 }

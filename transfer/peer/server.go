@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/transfer/source"
@@ -47,6 +49,10 @@ type Server struct {
 	Log   *slog.Logger
 	// Sent is told of the bytes of each answered request; may be nil.
 	Sent func(etag ref.ETag, n int64)
+
+	// Limit bounds the rate of all that is sent, in bytes; nil is no bound. With a
+	// bound the bytes go through this process instead of through sendfile.
+	Limit *rate.Limiter
 
 	places chan struct{}
 }
@@ -134,7 +140,7 @@ func (s *Server) serveBlob(w http.ResponseWriter, r *http.Request, etag ref.ETag
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", `"`+string(etag)+`"`)
-	count := &counter{ResponseWriter: w}
+	count := &counter{ResponseWriter: w, ctx: r.Context(), limit: s.Limit}
 	http.ServeContent(count, r, "", time.Time{}, held.File())
 	if s.Sent != nil && count.n > 0 {
 		s.Sent(etag, count.n)

@@ -35,21 +35,19 @@ func NewReader(r io.Reader, from string, h *chunk.Hasher) *Reader {
 }
 
 // Next reads chunk i of m into buf, which must be large enough, and returns its
-// bytes. A map without hashes lets everything pass. A stream that ends early is
-// io.ErrUnexpectedEOF.
-func (v *Reader) Next(m chunk.Map, i int, buf []byte) ([]byte, error) {
+// bytes and their hash. A map without hashes lets everything pass. A stream that
+// ends early is io.ErrUnexpectedEOF.
+func (v *Reader) Next(m chunk.Map, i int, buf []byte) ([]byte, chunk.Hash, error) {
 	data := buf[:m.Length(i)]
 	if _, err := io.ReadFull(v.r, data); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return nil, fmt.Errorf("read from %s: %w", v.from, err)
+		return nil, chunk.Hash{}, fmt.Errorf("read from %s: %w", v.from, err)
 	}
-	if !m.Hashed() {
-		return data, nil
+	sum := v.h.Sum(data)
+	if m.Hashed() && sum != m.Hash(i) {
+		return nil, sum, &Error{From: v.from, Chunk: i, Off: m.Offset(i), Want: m.Hash(i), Got: sum}
 	}
-	if got := v.h.Sum(data); got != m.Hash(i) {
-		return nil, &Error{From: v.from, Chunk: i, Off: m.Offset(i), Want: m.Hash(i), Got: got}
-	}
-	return data, nil
+	return data, sum, nil
 }

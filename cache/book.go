@@ -1,0 +1,205 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"hffs/cache/disk"
+)
+
+// The buckets of our database. All of it can be lost without harm: files are
+// then hashed again, and the Hub asked again.
+const (
+	bucketChecked = "checked" // rel -> record
+	bucketMaps    = "maps"    // etag -> chunk hashes of a checked blob
+	bucketRefs    = "refs"    // repo folder/revision -> commit and when the Hub said so
+	bucketEntries = "entries" // repo folder/commit/path -> blob, as the Hub stated it
+	bucketOrder   = "order"   // sequence number -> key in entries, oldest first
+)
+
+var buckets = []string{bucketChecked, bucketMaps, bucketRefs, bucketEntries, bucketOrder}
+
+// How much is written at once, so that thousands of small files do not cost an
+// fsync each.
+const (
+	flushItems = 1000
+	flushBytes = 8 << 20
+)
+
+// book is the database, with writes kept back for a moment. Reads see them at once.
+type book struct {
+	db  *bolt.DB
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows, and is held while flushing
+	pending map[string]map[string][]byte
+	items   int
+	bytes   int
+}
+
+const lockTimeout = 500 * time.Millisecond
+
+func openBook(state string, log *slog.Logger) (*book, error) {
+	if err := os.MkdirAll(state, 0o777); err != nil {
+		return nil, asNotWritable(state, err)
+	}
+	path := filepath.Join(state, "cache.db")
+	db, err := openBolt(path)
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("%s: %w", state, ErrInUse)
+	case isDamaged(err):
+		log.Warn("the record of checked files is damaged; starting a new one", "file", path, "error", err)
+		if err := os.Rename(path, path+".damaged"); err != nil {
+			return nil, err
+		}
+		db, err = openBolt(path)
+	}
+	if err != nil {
+		return nil, asNotWritable(state, noSpace(err, 1<<20, state))
+	}
+	b := &book{db: db, log: log, pending: map[string]map[string][]byte{}}
+	for _, name := range buckets {
+		b.pending[name] = map[string][]byte{}
+	}
+	return b, nil
+}
+
+func openBolt(path string) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func isDamaged(err error) bool {
+	return errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum)
+}
+
+// noSpace turns "no space left" into the error that says how much there is.
+func noSpace(err error, need int64, dir string) error {
+	if err == nil || !disk.IsNoSpace(err) {
+		return err
+	}
+	free, _ := disk.Free(dir)
+	return &SpaceError{Need: need, Free: free}
+}
+
+// get returns a copy of the value, or nil.
+func (b *book) get(bucket, key string) (value []byte) {
+	b.mu.Lock()
+	v, ok := b.pending[bucket][key]
+	b.mu.Unlock()
+	if ok {
+		return v
+	}
+	_ = b.db.View(func(tx *bolt.Tx) error {
+		if v := tx.Bucket([]byte(bucket)).Get([]byte(key)); v != nil {
+			value = append([]byte{}, v...)
+		}
+		return nil
+	})
+	return value
+}
+
+// put sets a value that must not be changed afterwards; nil deletes it.
+func (b *book) put(bucket, key string, value []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending[bucket][key] = value
+	b.items++
+	b.bytes += len(key) + len(value)
+	if b.items >= flushItems || b.bytes >= flushBytes {
+		if err := b.flushLocked(); err != nil {
+			b.log.Warn("cannot write the record of checked files", "error", err)
+		}
+	}
+}
+
+// each visits what is on disk, leaving out what is pending; it is for reading
+// everything at the start.
+func (b *book) each(bucket string, visit func(key string, value []byte)) error {
+	return b.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
+			visit(string(k), v)
+			return nil
+		})
+	})
+}
+
+// ends returns the first and the last key on disk, empty when there is none.
+func (b *book) ends(bucket string) (first, last string) {
+	_ = b.db.View(func(tx *bolt.Tx) error {
+		cur := tx.Bucket([]byte(bucket)).Cursor()
+		k, _ := cur.First()
+		first = string(k)
+		k, _ = cur.Last()
+		last = string(k)
+		return nil
+	})
+	return first, last
+}
+
+func (b *book) flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.flushLocked()
+}
+
+func (b *book) flushLocked() error {
+	if b.items == 0 {
+		return nil
+	}
+	err := b.db.Update(func(tx *bolt.Tx) error {
+		for bucket, values := range b.pending {
+			if err := write(tx.Bucket([]byte(bucket)), values); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	// What could not be written is forgotten too: it would pile up, and all of
+	// it can be found out again.
+	for _, values := range b.pending {
+		clear(values)
+	}
+	b.items, b.bytes = 0, 0
+	return err
+}
+
+func write(bucket *bolt.Bucket, values map[string][]byte) error {
+	for k, v := range values {
+		var err error
+		if v == nil {
+			err = bucket.Delete([]byte(k))
+		} else {
+			err = bucket.Put([]byte(k), v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *book) close() error { return errors.Join(b.flush(), b.db.Close()) }

@@ -1,0 +1,258 @@
+// Package cache keeps the Hugging Face cache on disk, which other programs use
+// at the same time.
+//
+// Its layout is theirs: content in blobs/<etag>, names as relative links in
+// snapshots/<commit>/<path>, branches in refs/<name>. hffs adds one thing that
+// scanners of the cache do not mind: a folder .hffs inside a repo's folder, there
+// only while a fetch is unfinished. What hffs remembers lies in a state folder
+// elsewhere and can be rebuilt.
+//
+// A file is fetched in four steps: [Cache.Find] looks whether its bytes are
+// here under this or another name, [Cache.Begin] opens or resumes a [Partial],
+// [Partial.WriteChunk] fills it in any order, [Partial.Commit] checks the whole
+// and gives it its final name. Nothing is ever under a final name before its
+// content hash was found right.
+//
+// Files that other tools put here are found by [Cache.Run]. They are shared
+// once their content hash was computed and found to be what their name says,
+// and as long as they stay unchanged: each is opened anew for each reader, and
+// compared to the stamp it had when it was checked. Names alone are never
+// trusted, since most tools do not check what they download.
+//
+// Several programs may work on one cache directory at the same time, hffs
+// among them; the state directory belongs to one process at a time.
+//
+// Read on in this order: layout.go (names on disk), check.go (what counts as
+// checked), find.go and link.go, begin.go and partial.go with journal.go and
+// follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared.
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"hffs/cache/disk"
+	"hffs/cache/ref"
+)
+
+// Errors by which callers decide what to do next.
+var (
+	// ErrNotFound: the cache does not hold or know it.
+	ErrNotFound = errors.New("not in the cache")
+	// ErrPresent: nothing to begin, the blob is here by now; Find gives its path.
+	ErrPresent = errors.New("already in the cache")
+	// ErrChanged: the file is not any more what it was when it was checked.
+	ErrChanged = errors.New("changed on disk since it was checked")
+	// ErrMismatch: the bytes do not hash to what they should.
+	ErrMismatch = errors.New("content does not match its hash")
+	// ErrIncomplete: chunks are still missing.
+	ErrIncomplete = errors.New("chunks are missing")
+	// ErrInUse: another process has our state folder open.
+	ErrInUse = errors.New("in use by another hffs")
+)
+
+// NotWritableError says that this account cannot write into a folder that the
+// cache needs.
+type NotWritableError struct {
+	Dir string
+	Err error
+}
+
+func (e *NotWritableError) Error() string { return e.Dir + " is not writable: " + e.Err.Error() }
+func (e *NotWritableError) Unwrap() error { return e.Err }
+
+// SpaceError says that the disk has no room for what is still to be written.
+type SpaceError struct{ Need, Free int64 } // bytes
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("disk full: %d bytes are needed and %d are free", e.Need, e.Free)
+}
+
+// Config says where the cache lives. The zero value is the usual place.
+type Config struct {
+	// Dir is the Hugging Face cache; empty means what Locate finds.
+	Dir string
+	// State is the folder of our own state, outside of Dir; empty means the
+	// folder "hffs" beside Dir. It belongs to one process at a time.
+	State string
+	// NoSymlinks makes snapshots of real files even where links would work.
+	NoSymlinks bool
+	// Log is silent when nil.
+	Log *slog.Logger
+	// Rescan is how often the whole cache is looked through besides watching
+	// it; zero means once a minute.
+	Rescan time.Duration
+}
+
+func (cfg Config) fill() (Config, error) {
+	if cfg.Dir == "" {
+		place, err := Locate(os.Getenv)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Dir = place.Hub
+		if cfg.State == "" {
+			cfg.State = place.State
+		}
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Dir = dir
+	if cfg.State == "" {
+		cfg.State = defaultState(cfg.Dir)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Rescan <= 0 {
+		cfg.Rescan = time.Minute
+	}
+	return cfg, checkState(cfg.Dir, cfg.State)
+}
+
+// Cache is an open cache. All methods are for concurrent use.
+type Cache struct {
+	dir        string
+	log        *slog.Logger
+	rescan     time.Duration
+	book       *book
+	doors      gate // one at a time per partial and per file being hashed
+	trees      *treeCache
+	stated     fifo
+	noSymlinks func() bool
+	changes    chan struct{} // holdings differ from what was last read
+	work       chan struct{} // the queue got something
+
+	mu       sync.Mutex // guards what follows
+	shelves  map[string]*shelf
+	notes    map[string]int // how often we added a name to a shelf
+	checked  map[string]record
+	places   map[ref.ETag]map[string]bool // checked files by content
+	partials map[*Partial]bool
+	queue    queue
+	shown    *Holdings // nil when it must be built anew
+}
+
+// Open makes the cache's folders where they are missing and reads what was
+// recorded about its files. It starts nothing; see [Cache.Run].
+func Open(cfg Config) (*Cache, error) {
+	cfg, err := cfg.fill()
+	if err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	if err := prepare(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	b, err := openBook(cfg.State, cfg.Log)
+	if err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	c := &Cache{
+		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b,
+		changes:  make(chan struct{}, 1),
+		work:     make(chan struct{}, 1),
+		shelves:  map[string]*shelf{},
+		notes:    map[string]int{},
+		checked:  map[string]record{},
+		places:   map[ref.ETag]map[string]bool{},
+		partials: map[*Partial]bool{},
+		queue:    newQueue(),
+		trees:    newTreeCache(),
+	}
+	c.noSymlinks = sync.OnceValue(func() bool {
+		return cfg.NoSymlinks || !disk.CanSymlink(filepath.Join(cfg.Dir, locksDir))
+	})
+	if err := c.loadRecords(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open cache: %w", err), b.close())
+	}
+	return c, nil
+}
+
+// Close writes down what is left to write. Partials still open are kept for
+// another time.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	var open []*Partial
+	for p := range c.partials {
+		open = append(open, p)
+	}
+	c.mu.Unlock()
+	var errs []error
+	for _, p := range open {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(append(errs, c.book.close())...)
+}
+
+// Dir is the absolute path of the Hugging Face cache.
+func (c *Cache) Dir() string { return c.dir }
+
+// Changes receives a value when Holdings may have changed since they were last
+// read; several changes may arrive as one.
+func (c *Cache) Changes() <-chan struct{} { return c.changes }
+
+func (c *Cache) notify() {
+	select {
+	case c.changes <- struct{}{}:
+	default:
+	}
+}
+
+// cacheTag tells backup programs to leave the cache out; the text is the one
+// that huggingface_hub writes.
+const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
+	"# This file is a cache directory tag created by huggingface_hub.\n" +
+	"# For information about cache directory tags, see:\n" +
+	"#\thttps://bford.info/cachedir/\n"
+
+func prepare(dir string) error {
+	locks := filepath.Join(dir, locksDir)
+	err := os.MkdirAll(locks, 0o777)
+	if err == nil {
+		err = disk.CanWrite(locks)
+	}
+	if err == nil {
+		err = writeTag(filepath.Join(dir, "CACHEDIR.TAG"))
+	}
+	return asNotWritable(dir, err)
+}
+
+func writeTag(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(cacheTag)
+	return errors.Join(err, f.Close())
+}
+
+func asNotWritable(dir string, err error) error {
+	if err != nil && disk.IsNotWritable(err) {
+		return &NotWritableError{dir, err}
+	}
+	return err
+}
+
+// diskError gives the faults of a disk that people can do something about their
+// own types. need is how many bytes were to be written.
+func (c *Cache) diskError(err error, need int64) error {
+	return asNotWritable(c.dir, noSpace(err, need, c.dir))
+}
+
+// wrap says what was being done when err came up, if it did.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}

@@ -1,0 +1,23 @@
+package disk
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// WatchesFolders is false where watching a folder opens each file in it.
+const WatchesFolders = false
+
+// StampOf is the stamp of the file that fi describes.
+func StampOf(fi fs.FileInfo) Stamp {
+	s := Stamp{Size: fi.Size(), ModNs: fi.ModTime().UnixNano()}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		s.ChangeNs = st.Ctimespec.Nano()
+		s.Inode = uint64(st.Ino)
+	}
+	return s
+}
+
+// WriteBehind does nothing here: the system has no such wish to express.
+func WriteBehind(*os.File, int64, int64) {}

@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"hffs/cache/disk"
+	"hffs/cache/ref"
+)
+
+// maxEntries is how many entries stated by the Hub are remembered; beyond it
+// the oldest go.
+const maxEntries = 100_000
+
+// statedBlob is a remembered entry's blob as it lies in the database.
+type statedBlob struct {
+	ETag ref.ETag    `json:"etag"`
+	Size int64       `json:"size"`
+	Xet  ref.XetHash `json:"xet,omitempty"`
+}
+
+func entryKey(repo ref.Repo, commit ref.Commit, path string) string {
+	return repo.Folder() + "/" + string(commit) + "/" + path
+}
+
+// Remember keeps an entry that the Hub stated, for when it is out of reach.
+func (c *Cache) Remember(e ref.Entry) error {
+	if err := checkEntry(e); err != nil {
+		return fmt.Errorf("remember: %w", err)
+	}
+	value, err := json.Marshal(statedBlob(e.Blob))
+	if err != nil {
+		return fmt.Errorf("remember %s: %w", e, err)
+	}
+	key := entryKey(e.Repo, e.Commit, e.Path)
+	old := c.book.get(bucketEntries, key)
+	if string(old) == string(value) {
+		return nil
+	}
+	c.book.put(bucketEntries, key, value)
+	if old == nil {
+		c.stated.add(c.book, key)
+	}
+	return nil
+}
+
+// fifo drops the oldest entries when there are too many. Its numbers live in
+// the database as well, so that age outlasts a restart.
+type fifo struct {
+	max         uint64     // zero means maxEntries
+	mu          sync.Mutex // guards what follows
+	known       bool       // first and next were read
+	first, next uint64
+}
+
+func orderKey(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+func (q *fifo) add(b *book, key string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.known {
+		q.load(b)
+	}
+	b.put(bucketOrder, orderKey(q.next), []byte(key))
+	for q.next++; q.next-q.first > cmp.Or(q.max, maxEntries); q.first++ {
+		if oldest := b.get(bucketOrder, orderKey(q.first)); oldest != nil {
+			b.put(bucketEntries, string(oldest), nil)
+			b.put(bucketOrder, orderKey(q.first), nil)
+		}
+	}
+}
+
+func (q *fifo) load(b *book) {
+	q.known = true
+	first, last := b.ends(bucketOrder)
+	lo, err1 := strconv.ParseUint(first, 16, 64)
+	hi, err2 := strconv.ParseUint(last, 16, 64)
+	if err1 == nil && err2 == nil {
+		q.first, q.next = lo, hi+1
+	}
+}
+
+func checkEntry(e ref.Entry) error {
+	if _, err := ref.ParseRepo(e.Repo.Type, e.Repo.ID); err != nil {
+		return err
+	}
+	if _, err := ref.ParseCommit(string(e.Commit)); err != nil {
+		return err
+	}
+	if _, err := ref.ParseETag(string(e.Blob.ETag)); err != nil {
+		return err
+	}
+	if err := ref.CheckPath(e.Path); err != nil {
+		return err
+	}
+	return ref.CheckSize(e.Blob.Size)
+}
+
+// Entry is what the cache knows of a file at a commit: what the Hub stated, else
+// what a checked file here shows, else what another tool's file list says, else
+// what a link of another tool points to. The last is a hint only.
+func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry, error) {
+	e := ref.Entry{Repo: repo, Commit: commit, Path: path}
+	if err := ref.CheckPath(path); err != nil {
+		return e, err
+	}
+	if _, err := ref.ParseCommit(string(commit)); err != nil {
+		return e, err
+	}
+	var ok bool
+	if e.Blob, ok = c.statedEntry(repo, commit, path); ok {
+		return e, nil
+	}
+	linked, checked := c.linkedEntry(repo, commit, path)
+	if checked {
+		e.Blob = linked
+		return e, nil
+	}
+	if e.Blob, ok = c.tree(repo, commit)[path]; ok {
+		return e, nil
+	}
+	if e.Blob = linked; linked.ETag != "" {
+		return e, nil
+	}
+	return e, fmt.Errorf("%s: %w", e, ErrNotFound)
+}
+
+func (c *Cache) statedEntry(repo ref.Repo, commit ref.Commit, path string) (ref.Blob, bool) {
+	value := c.book.get(bucketEntries, entryKey(repo, commit, path))
+	var b statedBlob
+	if value == nil || json.Unmarshal(value, &b) != nil {
+		return ref.Blob{}, false
+	}
+	return ref.Blob(b), true
+}
+
+// linkedEntry reads the blob from the snapshot itself and says whether its
+// content was checked. A blob known to be bad gives nothing, since its size
+// would mislead.
+func (c *Cache) linkedEntry(repo ref.Repo, commit ref.Commit, path string) (b ref.Blob, checked bool) {
+	rel, etag := c.snapshotFile(repo, snapshotPath(commit, path))
+	if rel == "" {
+		return ref.Blob{}, false
+	}
+	f, stamp, err := disk.OpenFile(c.abs(rel))
+	if err != nil {
+		return ref.Blob{}, false
+	}
+	defer f.Close()
+	r, ok := c.recordOf(rel, stamp)
+	switch {
+	case ok && !r.bad:
+		return ref.Blob{ETag: r.etag, Size: stamp.Size}, true
+	case ok || etag == "":
+		return ref.Blob{}, false
+	}
+	return ref.Blob{ETag: etag, Size: stamp.Size}, false
+}

@@ -1,0 +1,229 @@
+package cache
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"hffs/cache/chunk"
+	"hffs/cache/disk"
+	"hffs/cache/ref"
+)
+
+// The files of a fetch under way, in the repo's folder for unfinished things:
+// <etag>.part of the blob's full size with holes, <etag>.journal, <etag>.lock.
+// None is named as any other tool names its partial files, since those would
+// take ours for the beginning of a file and go on from its size.
+const (
+	partSuffix    = ".part"
+	journalSuffix = ".journal"
+	lockSuffix    = ".lock"
+)
+
+// Partial is a fetch under way (begin.go has how it begins and ends): a file that fills up chunk by chunk, in any
+// order. It belongs to one process and one holder at a time. Methods are for
+// concurrent use; it ends with Commit, Discard or Close.
+type Partial struct {
+	c     *Cache
+	entry ref.Entry
+	root  *os.Root // the repo's folder
+	file  *os.File
+	log   journal
+	lock  *disk.Lock // nil where the disk has no locks
+	leave func()
+	cut   chunk.Map // how the blob is cut, without hashes
+
+	hashing chan struct{} // held by whoever hashes along
+	follow  follower      // belongs to whoever holds hashing
+
+	mu      sync.Mutex // guards what follows
+	m       chunk.Map  // as cut, with hashes where somebody told them
+	have    *chunk.Have
+	bytes   int64        // covered by have
+	sums    []chunk.Hash // of the chunks we have
+	old     *chunk.Have  // those from an earlier run, not read again yet
+	writing map[int]bool
+	hashed  int           // chunks hashed from the start of the blob
+	turn    int           // counts how often hashing had to begin anew
+	moved   chan struct{} // closed at the next change; nil when nobody waits
+	ended   bool
+}
+
+// Entry is what is being fetched.
+func (p *Partial) Entry() ref.Entry { return p.entry }
+
+// Map is how the blob is cut into chunks, with their hashes once adopted.
+func (p *Partial) Map() chunk.Map {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.m
+}
+
+// Have is a copy of the set of chunks on disk.
+func (p *Partial) Have() *chunk.Have {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.have.Clone()
+}
+
+// Adopt takes over the hashes that somebody told for the same cut. Chunks on
+// disk that do not match them are dropped; it says how many. A map without
+// hashes forgets those adopted before.
+func (p *Partial) Adopt(m chunk.Map) (dropped int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !m.Same(p.cut) {
+		return 0, fmt.Errorf("adopt map of %s: it cuts the blob differently", p.entry)
+	}
+	p.m = m
+	if !m.Hashed() {
+		return 0, nil
+	}
+	var bad []int
+	for i := range m.Len() {
+		if p.have.Has(i) && p.sums[i] != m.Hash(i) {
+			bad = append(bad, i)
+		}
+	}
+	return len(bad), p.dropLocked(bad)
+}
+
+var hashers = sync.Pool{New: func() any { return chunk.NewHasher() }}
+
+// WriteChunk stores chunk i. Whether its bytes are right is the caller's
+// business; Commit has the last word. A chunk that is there already stays.
+func (p *Partial) WriteChunk(i int, data []byte) error {
+	h := hashers.Get().(*chunk.Hasher)
+	sum := h.Sum(data)
+	hashers.Put(h)
+	return p.WriteHashed(i, data, sum)
+}
+
+// WriteHashed is WriteChunk for a caller who has just computed the chunk's hash.
+func (p *Partial) WriteHashed(i int, data []byte, sum chunk.Hash) error {
+	if i < 0 || i >= p.cut.Len() || int64(len(data)) != p.cut.Length(i) {
+		return fmt.Errorf("write chunk %d of %s: no chunk of %d bytes has this number", i, p.entry, len(data))
+	}
+	if ok, err := p.claim(i); !ok {
+		return wrap(err, "write chunk %d of %s", i, p.entry)
+	}
+	_, err := p.file.WriteAt(data, p.cut.Offset(i))
+	if err == nil {
+		err = p.log.written(i, sum)
+	}
+	p.settle(i, sum, err == nil)
+	return wrap(p.c.diskError(err, p.cut.Size()-p.size()), "write chunk %d of %s", i, p.entry)
+}
+
+// claim waits while somebody else writes this chunk, and says whether it is
+// still to be written.
+func (p *Partial) claim(i int) (ok bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.writing[i] {
+		moved := p.movedLocked()
+		p.mu.Unlock()
+		<-moved
+		p.mu.Lock()
+	}
+	if p.ended {
+		return false, os.ErrClosed
+	}
+	if p.have.Has(i) {
+		return false, nil
+	}
+	p.writing[i] = true
+	return true, nil
+}
+
+func (p *Partial) settle(i int, sum chunk.Hash, written bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.writing, i)
+	if written && p.have.Add(i) {
+		p.sums[i] = sum
+		p.bytes += p.cut.Length(i)
+	}
+	p.wakeLocked()
+}
+
+// movedLocked is a channel that closes at the next change.
+func (p *Partial) movedLocked() <-chan struct{} {
+	if p.moved == nil {
+		p.moved = make(chan struct{})
+	}
+	return p.moved
+}
+
+func (p *Partial) wakeLocked() {
+	if p.moved != nil {
+		close(p.moved)
+		p.moved = nil
+	}
+}
+
+// Drop forgets chunks that turned out wrong.
+func (p *Partial) Drop(chunks []int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dropLocked(chunks)
+}
+
+func (p *Partial) dropLocked(chunks []int) error {
+	if p.ended {
+		return os.ErrClosed
+	}
+	var gone []int
+	for _, i := range chunks {
+		if i < 0 || i >= p.cut.Len() || !p.have.Has(i) {
+			continue
+		}
+		p.have.Remove(i)
+		p.old.Remove(i)
+		p.bytes -= p.cut.Length(i)
+		gone = append(gone, i)
+		if i <= p.hashed { // the chunk at hashed may just be being read
+			p.hashed = 0
+			p.turn++
+		}
+	}
+	p.wakeLocked()
+	return wrap(p.log.dropped(gone), "drop chunks of %s", p.entry)
+}
+
+// ChunkHash is the hash of chunk i as it is on disk now.
+func (p *Partial) ChunkHash(i int) (chunk.Hash, error) {
+	if i < 0 || i >= p.cut.Len() {
+		return chunk.Hash{}, fmt.Errorf("chunk %d of %s: there is none of this number", i, p.entry)
+	}
+	data := make([]byte, p.cut.Length(i))
+	if err := readAt(p.file, data, p.cut.Offset(i)); err != nil {
+		return chunk.Hash{}, fmt.Errorf("read chunk %d of %s: %w", i, p.entry, err)
+	}
+	return chunk.NewHasher().Sum(data), nil
+}
+
+func (p *Partial) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes
+}
+
+// PartialHave says how far the furthest fetch of a blob in this process is.
+func (c *Cache) PartialHave(etag ref.ETag) (have, size int64, ok bool) {
+	c.mu.Lock()
+	var all []*Partial
+	for p := range c.partials {
+		if p.entry.Blob.ETag == etag {
+			all = append(all, p)
+		}
+	}
+	c.mu.Unlock()
+	for _, p := range all {
+		have, size, ok = max(have, p.size()), p.cut.Size(), true
+	}
+	return have, size, ok
+}
+
+var _ io.Closer = (*Partial)(nil)
