@@ -51,6 +51,9 @@ func Main(args []string) int {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	program := a.commands()
+	for _, c := range program.Commands {
+		strict(c)
+	}
 	err := program.RunContext(ctx, reorder(program, args))
 	if err == nil {
 		return exitOK
@@ -91,14 +94,22 @@ func (a *app) commands() *cli.App {
 	}
 }
 
+// strict has a command say what is wrong with its flags in our words.
+func strict(c *cli.Command) {
+	c.OnUsageError, c.HideHelpCommand = usageError, true
+	for _, sub := range c.Subcommands {
+		strict(sub)
+	}
+}
+
 func usageError(_ *cli.Context, err error, _ bool) error {
-	return usage(err.Error(), "\"hffs --help\" lists the commands, \"hffs COMMAND --help\" the flags")
+	return usage(strings.Replace(err.Error(), "flag provided but not defined: -", "there is no flag -", 1), "\"hffs --help\" lists the commands, \"hffs COMMAND --help\" the flags")
 }
 
 func unknown(c *cli.Context, name string) error {
 	hint := "\"hffs --help\" lists the commands"
 	if near := cli.SuggestCommand(c.App.Commands, name); near != "" {
-		hint = fmt.Sprintf("did you mean %q? %s", "hffs "+near, hint)
+		hint = near + " " + hint
 	}
 	return usage(fmt.Sprintf("there is no command %q", name), hint)
 }

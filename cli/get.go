@@ -34,7 +34,8 @@ func (a *app) get(c *cli.Context) error {
 	}
 	progress := ui.NewProgress(a.ui, ui.Options{Quiet: c.Bool("quiet")})
 	defer progress.Finish()
-	engine, done, err := a.engine(c.Context, c, progress.Note)
+	say := func(line string) { progress.Note("hffs: " + line) }
+	engine, done, err := a.engine(c.Context, c, say)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (a *app) get(c *cli.Context) error {
 	told := 0
 	got, err := engine.Get(c.Context, ask, func(p control.Progress) {
 		for _, n := range p.Notes[min(told, len(p.Notes)):] {
-			progress.Note("hffs: " + n.Text)
+			say(n.Text)
 			told++
 		}
 		progress.Update(display(ask, p))
@@ -52,7 +53,7 @@ func (a *app) get(c *cli.Context) error {
 		return err
 	}
 	for _, w := range got.Warnings[min(told, len(got.Warnings)):] {
-		progress.Note("hffs: " + w)
+		say(w)
 	}
 	if c.Bool("json") {
 		return printJSON(a.ui, got)

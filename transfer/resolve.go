@@ -62,7 +62,7 @@ func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
 		return Resolved{}, ctx.Err()
 	}
 	if !outOfReach(err) {
-		return Resolved{}, fmt.Errorf("resolve %s: %w", f, err)
+		return Resolved{}, err
 	}
 	return r.lastKnown(ctx, f, err)
 }
@@ -81,7 +81,7 @@ func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Res
 		r.Log.Debug("swarm was asked in vain", "file", f, "err", err)
 	}
 	if len(claims) == 0 {
-		return Resolved{}, fmt.Errorf("resolve %s: %w; nobody in the swarm knows it either", f, hubErr)
+		return Resolved{}, fmt.Errorf("%w; nobody in the swarm knows it either", hubErr)
 	}
 	slices.SortStableFunc(claims, func(a, b Claim) int { return cmp.Compare(b.Learnt.UnixNano(), a.Learnt.UnixNano()) })
 	res := r.stale(f, claims[0], hubErr)

@@ -32,7 +32,7 @@ const (
 // told everywhere yet, and who wants it next often asks within that second.
 const (
 	probeMost     = 32
-	probePatience = 500 * time.Millisecond
+	probePatience = time.Second
 )
 
 // swarm is what an engine asks of its neighbours: a member of the gossip asks
@@ -108,73 +108,73 @@ func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, err
 	return w, ctx.Err()
 }
 
-// holders asks each holder how much it really has: what the directory says may
-// be some seconds old.
-func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder {
-	ctx, cancel := context.WithTimeout(ctx, wherePatience)
-	defer cancel()
+// locate is who holds a blob, or part of it, as the directory knows. When it
+// knows nobody, sure is false, and these are members that may as well be asked.
+func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory.Holder, sure bool) {
 	found, err := e.swarm.Holders(ctx, entry)
 	if err != nil {
 		e.log.Debug("looked for holders", "file", entry, "err", err)
 	}
-	all := make([]control.Holder, len(found))
-	var wait sync.WaitGroup
-	for i, h := range found {
-		wait.Go(func() {
-			n, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
-			if err != nil {
-				n = -1
-			}
-			all[i] = control.Holder{Node: h.Node.Name, Addr: h.Node.Addr.String(), Bytes: n, Complete: n == entry.Blob.Size}
-		})
+	if len(found) > 0 || e.members == nil {
+		return found, true
 	}
-	wait.Wait()
-	kept := []control.Holder{}
-	for _, h := range all {
-		if h.Bytes > 0 || h.Complete {
-			kept = append(kept, h)
-		}
+	for _, n := range e.members() {
+		found = append(found, directory.Holder{Node: n})
 	}
-	return kept
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+	return found[:min(len(found), probeMost)], false
 }
 
-// peers turns holders into sources: the joint between gossip and transfer.
-func (e *engine) peers(ctx context.Context, entry ref.Entry) ([]source.Source, error) {
-	ctx, cancel := context.WithTimeout(ctx, locatePatience)
-	defer cancel()
-	found, err := e.swarm.Holders(ctx, entry)
-	var all []source.Source
-	for _, h := range found {
-		if h.Complete {
-			all = append(all, e.dialer.Source(h.Node.Name, h.Node.Addr))
-		}
-	}
-	if len(all) == 0 && e.members != nil {
-		return e.probe(ctx, entry), err
-	}
-	return all, err
-}
-
-// probe asks members outright who holds a blob.
-func (e *engine) probe(ctx context.Context, entry ref.Entry) (all []source.Source) {
+// haves asks nodes how much of a blob they really have, in bytes: what the
+// directory says may be some seconds old. -1 stands for no answer.
+func (e *engine) haves(ctx context.Context, entry ref.Entry, nodes []directory.Holder) []int64 {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
-	members := e.members()
-	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	var mu sync.Mutex // guards all
+	all := make([]int64, len(nodes))
 	var wait sync.WaitGroup
-	for _, m := range members[:min(len(members), probeMost)] {
+	for i, h := range nodes {
 		wait.Go(func() {
-			s := e.dialer.Source(m.Name, m.Addr)
-			if n, err := s.Have(ctx, entry.Blob); err == nil && n == entry.Blob.Size {
-				mu.Lock()
-				defer mu.Unlock()
-				all = append(all, s)
+			have, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
+			if err != nil {
+				have = -1
 			}
+			all[i] = have
 		})
 	}
 	wait.Wait()
 	return all
+}
+
+// holders is who has how much of a blob.
+func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder {
+	ctx, cancel := context.WithTimeout(ctx, wherePatience)
+	defer cancel()
+	nodes, _ := e.locate(ctx, entry)
+	all := []control.Holder{}
+	for i, n := range e.haves(ctx, entry, nodes) {
+		if whole := n == entry.Blob.Size; n > 0 || whole {
+			all = append(all, control.Holder{Node: nodes[i].Node.Name, Addr: nodes[i].Node.Addr.String(), Bytes: n, Complete: whole})
+		}
+	}
+	return all
+}
+
+// peers turns holders into sources: the joint between gossip and transfer.
+func (e *engine) peers(ctx context.Context, entry ref.Entry) (all []source.Source, err error) {
+	ctx, cancel := context.WithTimeout(ctx, locatePatience)
+	defer cancel()
+	nodes, sure := e.locate(ctx, entry)
+	if !sure {
+		for i, n := range e.haves(ctx, entry, nodes) {
+			nodes[i].Complete = n == entry.Blob.Size
+		}
+	}
+	for _, h := range nodes {
+		if h.Complete {
+			all = append(all, e.dialer.Source(h.Node.Name, h.Node.Addr))
+		}
+	}
+	return all, ctx.Err()
 }
 
 // claims turns what the swarm knows into what the resolver weighs.

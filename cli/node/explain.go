@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -22,7 +23,7 @@ func Explain(err error) *control.Error {
 	if errors.As(err, &said) {
 		return said
 	}
-	for _, f := range []func(error) *control.Error{explainInput, explainHub, explainStorage, explainFetch} {
+	for _, f := range []func(error) *control.Error{explainInput, explainStorage, explainFetch, explainHub} {
 		if e := f(err); e != nil {
 			return e
 		}
@@ -50,42 +51,50 @@ func hintFor(e *ref.Error) string {
 		return "for example: hffs get openai-community/gpt2 config.json"
 	case "file":
 		return "name the file by its path inside the repo, such as onnx/model.onnx"
+	case "repo type":
+		return "--repo-type is model, dataset or space"
 	case "revision":
 		return "a revision is a branch, a tag, a commit, or refs/pr/N"
 	}
 	return ""
 }
 
+// hubHints is what to try for each way in which the Hub says no.
+var hubHints = []struct {
+	err  error
+	code control.Code
+	hint string
+}{
+	{hub.ErrEntryNotFound, control.CodeNotFound, "check the file's name, and the revision with --revision"},
+	{hub.ErrRevisionNotFound, control.CodeNotFound, "check the branch, tag or commit; the default is main"},
+	{hub.ErrGated, control.CodeAccess, "ask for access on the repo's page, then set HF_TOKEN or run \"hf auth login\""},
+	{hub.ErrUnauthorized, control.CodeAccess, "the token may be expired: set another HF_TOKEN or run \"hf auth login\""},
+	{hub.ErrDisabled, control.CodeAccess, "the Hub has closed this repo"},
+	{hub.ErrRepoNotFound, control.CodeNotFound, "check its name and --repo-type; if it is private, set HF_TOKEN or run \"hf auth login\""},
+	{hub.ErrRateLimited, control.CodeNoSource, "wait some minutes, or log in: with a token the Hub allows more"},
+	{hub.ErrOffline, control.CodeNoSource, "HF_HUB_OFFLINE is set, so only machines of this network were asked; is a node with this file running there?"},
+	{hub.ErrUnreachable, control.CodeNoSource, "is the network up? HF_ENDPOINT may name mirrors, comma-separated; \"hffs status\" shows the peers"},
+}
+
 func explainHub(err error) *control.Error {
-	say := func(code control.Code, hint string) *control.Error {
-		return &control.Error{Code: code, Message: err.Error(), Hint: hint}
-	}
-	switch {
-	case errors.Is(err, hub.ErrEntryNotFound):
-		return say(control.CodeNotFound, "check the file's name, and the revision with --revision")
-	case errors.Is(err, hub.ErrRevisionNotFound):
-		return say(control.CodeNotFound, "check the branch, tag or commit; the default is main")
-	case errors.Is(err, hub.ErrGated):
-		return say(control.CodeAccess, "ask for access on the repo's page, then set HF_TOKEN or run \"hf auth login\"")
-	case errors.Is(err, hub.ErrUnauthorized):
-		return say(control.CodeAccess, "the token may be expired: set another HF_TOKEN or run \"hf auth login\"")
-	case errors.Is(err, hub.ErrDisabled):
-		return say(control.CodeAccess, "the Hub has closed this repo")
-	case errors.Is(err, hub.ErrRepoNotFound):
-		return say(control.CodeNotFound, "check its name and --repo-type; if it is private, set HF_TOKEN or run \"hf auth login\"")
-	case errors.Is(err, hub.ErrRateLimited):
-		return say(control.CodeNoSource, "wait some minutes, or log in: with a token the Hub allows more")
-	case errors.Is(err, hub.ErrOffline):
-		return say(control.CodeNoSource, "HF_HUB_OFFLINE is set, so only machines of this network were asked; is a node with this file running there?")
-	case errors.Is(err, hub.ErrUnreachable):
-		return say(control.CodeNoSource, "is the network up? HF_ENDPOINT may name mirrors, comma-separated; \"hffs status\" shows the peers")
+	for _, h := range hubHints {
+		if errors.Is(err, h.err) {
+			message := err.Error()
+			if !strings.Contains(message, h.err.Error()) {
+				message = h.err.Error() + ": " + message
+			}
+			return &control.Error{Code: h.code, Message: message, Hint: h.hint}
+		}
 	}
 	return nil
 }
 
 func explainStorage(err error) *control.Error {
 	var space *cache.SpaceError
+	var locked *cache.NotWritableError
 	switch {
+	case errors.As(err, &locked):
+		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the cache must be writable for you; HF_HUB_CACHE and HFFS_HOME choose other folders"}
 	case errors.As(err, &space):
 		return &control.Error{
 			Code:    control.CodeStorage,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"hffs/cache"
 	"hffs/cache/ref"
 	"hffs/cli/control"
+	"hffs/gossip"
 	"hffs/transfer/hub"
 	"hffs/transfer/hub/standin"
 )
@@ -94,10 +96,16 @@ func (l *lan) peers(n *Node, want int) {
 	}, 30*time.Second, 20*time.Millisecond)
 }
 
-// shares waits until the node offers so many files.
-func (l *lan) shares(n *Node, files int) {
+// shares waits until the node tells others of the file.
+func (l *lan) shares(n *Node) {
 	l.t.Helper()
-	require.Eventually(l.t, func() bool { return len(n.cache.Holdings().Refs) == files && n.shares().Files == files }, 10*time.Second, 10*time.Millisecond)
+	door := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(n.doorPort()))
+	p := gossip.Passerby{Doors: []netip.AddrPort{door}, Swarm: l.swarm}
+	f := ref.File{Repo: repo, Revision: "main", Path: file}
+	require.Eventually(l.t, func() bool {
+		known, err := p.Known(l.t.Context(), f)
+		return err == nil && len(known) == 1 && known[0].HasEntry
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 var ask = control.Ask{Repo: repo.ID, File: file}
@@ -134,7 +142,7 @@ func TestPasserbyFetchesFromTheSwarm(t *testing.T) {
 	a, _ := l.up(t.TempDir())
 	_, err := a.Get(t.Context(), ask, nil)
 	require.NoError(t, err)
-	l.shares(a, 1)
+	l.shares(a)
 	sent := l.hub.BodyBytes(repo, file)
 
 	p := l.passer(t.TempDir())
@@ -155,7 +163,7 @@ func TestHubGoneTheSwarmRemembers(t *testing.T) {
 	a, _ := l.up(t.TempDir())
 	_, err := a.Get(t.Context(), ask, nil)
 	require.NoError(t, err)
-	l.shares(a, 1)
+	l.shares(a)
 	l.close()
 
 	got, err := l.passer(t.TempDir()).Get(t.Context(), ask, nil)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hffs/cache"
 	"hffs/cache/disk"
 	"hffs/cli/control"
 )
@@ -29,11 +30,11 @@ func claim(state, kind string) (*slot, error) {
 	for i := range maxSlots {
 		dir := slotDir(state, kind, i)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make state folder: %w", err)
+			return nil, &cache.NotWritableError{Dir: dir, Err: err}
 		}
 		lock, err := disk.TryLock(filepath.Join(dir, lockName))
 		if err != nil {
-			return nil, fmt.Errorf("lock state folder: %w", err)
+			return nil, &cache.NotWritableError{Dir: dir, Err: err}
 		}
 		if lock != nil {
 			return &slot{dir, lock}, nil

@@ -197,7 +197,7 @@ func (c *Client) passOver(ep *endpoint, err error) {
 	c.cfg.Log.Debug("endpoint passed over", "endpoint", ep.name, "err", err)
 	first := ep.rest(c.now().Add(max(restTime, min(retryAfter(err), maxRest))))
 	if first && len(c.endpoints) > 1 {
-		c.cfg.Notice(fmt.Sprintf("%s was passed over: %s", ep.name, reason(err)))
+		c.cfg.Notice(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
 	}
 }
 

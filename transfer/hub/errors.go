@@ -177,7 +177,7 @@ func retryAfter(err error) time.Duration {
 // reason is the error without the endpoint's name, for sentences that have it.
 func reason(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return "it " + e.words()
+		return e.words()
 	}
 	return err.Error()
 }

@@ -61,7 +61,7 @@ func TestPassedOver(t *testing.T) {
 				require.Len(t, c.Sources(e), 2)
 			}
 			require.Len(t, heard.notices, 1)
-			require.True(t, strings.HasPrefix(heard.notices[0], hostOf(poorRun.URL())+" was passed over: it "), heard.notices[0])
+			require.True(t, strings.HasPrefix(heard.notices[0], hostOf(poorRun.URL())+" was passed over ("), heard.notices[0])
 			require.Contains(t, heard.notices[0], tt.said)
 			for _, r := range poor.Requests() {
 				require.NotContains(t, r.Path, "model.bin", "it was left alone")
