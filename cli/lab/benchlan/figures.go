@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hffs/cli/lab"
+)
+
+// The file that everybody fetches.
+const (
+	repo = "acme/big"
+	file = "model.safetensors"
+)
+
+// figure is one comparison: a lab, and contenders in it of whom the first is
+// the measure of the others.
+type figure struct {
+	name       string
+	line       float64 // bytes per second that the fetcher's cable carries; 0: no cable
+	hosts      int     // host A fetches, the others hold
+	rates      func(*lab.Lab)
+	contenders []contender
+}
+
+const gigabit = 1e9 / 8
+
+var figures = []figure{
+	{
+		name: "one holder, loopback", hosts: 1,
+		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone},
+	},
+	{
+		name: "one holder, 1 Gbit/s", hosts: 2, line: gigabit,
+		rates:      func(l *lab.Lab) { rate(l.Hosts, "1gbit") },
+		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone},
+	},
+	{
+		name: "four holders of 250 Mbit/s each", hosts: 5, line: gigabit,
+		rates: func(l *lab.Lab) {
+			rate(l.Hosts[:1], "1gbit")
+			rate(l.Hosts[1:], "250mbit")
+		},
+		contenders: []contender{aria2, hffsNode, hffsAlone},
+	},
+	{
+		name: "uneven holders: 500, 250, 150 and 100 Mbit/s", hosts: 5, line: gigabit,
+		rates: func(l *lab.Lab) {
+			rate(l.Hosts[:1], "1gbit")
+			for i, r := range []string{"500mbit", "250mbit", "150mbit", "100mbit"} {
+				rate(l.Hosts[i+1:i+2], r)
+			}
+		},
+		contenders: []contender{aria2, hffsNode},
+	},
+}
+
+func rate(hosts []*lab.Host, r string) {
+	for _, h := range hosts {
+		h.Rate(r)
+	}
+}
+
+// fetcher is who fetches, holders who serve. On loopback both are one host, in
+// different homes.
+func (r *run) fetcher() *lab.Host { return r.lab.Hosts[0] }
+
+func (r *run) holders() []*lab.Host {
+	if r.hosts == 1 {
+		return []*lab.Host{r.lab.Hosts[0].As("holder")}
+	}
+	return r.lab.Hosts[1:]
+}
+
+// play builds the lab, gives every holder the file and both its servers, and
+// lets the contenders take turns.
+func (r *run) play() {
+	r.lab = lab.New(r, lab.Options{Hosts: r.hosts})
+	r.hub = r.lab.NewHub("--synthetic", fmt.Sprintf("%s/%s=%d@1", repo, file, r.size))
+	var servers []server
+	for _, h := range r.holders() {
+		servers = append(servers, r.serve(h))
+	}
+	if r.rates != nil {
+		r.rates(r.lab)
+	}
+	r.results = map[string][]sample{}
+	for round := range r.rounds + 1 {
+		for _, c := range r.contenders {
+			s := r.once(c, servers)
+			r.Logf("%s, round %d, %s: %.2f s, CPU %.2f s", r.name, round, c.name, s.wall.Seconds(), s.cpu.Seconds())
+			if round > 0 {
+				r.results[c.name] = append(r.results[c.name], s)
+			}
+		}
+	}
+	r.print(os.Stdout)
+}
+
+// server is a holder with both its servers, which offer the same file.
+type server struct {
+	host        *lab.Host
+	node, nginx *lab.Process
+	url         string
+}
+
+func (r *run) serve(h *lab.Host) server {
+	s := server{host: h, node: h.Up()}
+	var got struct{ Path string }
+	h.HffsJSON(&got, "get", repo, file)
+	blob, err := filepath.EvalSymlinks(got.Path)
+	r.must("find the blob", err)
+	s.nginx, s.url = nginx(r, h, blob)
+	return s
+}
+
+// once lets one contender fetch the file, on a clean table.
+func (r *run) once(c contender, servers []server) sample {
+	away := filepath.Join(r.fetcher().Dir, "away")
+	r.must("clean up", os.RemoveAll(away))
+	h := r.fetcher().As("away")
+	ready := c.prepare(r, h, servers)
+	defer ready.done()
+	var pids []int
+	for _, s := range servers {
+		pids = append(pids, c.holder(s).Pid())
+	}
+	s := measure(ready.start, ready.fetcher, pids)
+	if info, err := os.Stat(ready.result()); err != nil || info.Size() != r.size {
+		r.Fatalf("%s has not fetched the file: %v", c.name, err)
+	}
+	settle()
+	return s
+}
+
+// settle lets the disk and the kernel's late work come to rest, so that one
+// contender's writes are not paid by the next.
+func settle() {
+	sync()
+	time.Sleep(300 * time.Millisecond)
+}

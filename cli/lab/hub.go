@@ -1,0 +1,82 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Hub is the stand-in for huggingface.co, in a lab on a host of its own.
+type Hub struct {
+	Host *Host
+
+	addr string
+	args []string
+	proc *Process
+}
+
+// NewHub starts the stand-in Hub. args are those of "hffs debug hub" beside
+// where it listens: --synthetic REPO/FILE=SIZE, --dir DIR, --gated REPO, ….
+// Every host of the lab has it for its HF_ENDPOINT already.
+func (l *Lab) NewHub(args ...string) *Hub {
+	l.t.Helper()
+	return l.hub.NewHub(l.hub.Addr, args...)
+}
+
+// NewHub starts a stand-in Hub on this host, at one of its addresses; for one
+// on loopback, to which a token may go.
+func (h *Host) NewHub(addr string, args ...string) *Hub {
+	h.lab.t.Helper()
+	hub := &Hub{Host: h, addr: addr, args: append([]string{"debug", "hub",
+		"--listen", addr + ":80", "--cdn", addr + ":81"}, args...)}
+	hub.Up()
+	return hub
+}
+
+// Up starts the Hub and waits until it is ready, which it says by a line of
+// JSON with its addresses.
+func (h *Hub) Up() {
+	h.Host.lab.t.Helper()
+	h.proc = h.Host.Start(Binary(h.Host.lab.t), h.args...)
+	h.proc.WaitFor("http://"+h.addr, 20*time.Second)
+}
+
+// Down ends the Hub: connections to it are refused. Its log goes with it.
+func (h *Hub) Down() { h.Host.lab.t.Helper(); h.proc.Kill() }
+
+// Bytes is how many body bytes of a file the Hub and its CDN have sent.
+func (h *Hub) Bytes(repo, file string) int64 {
+	h.Host.lab.t.Helper()
+	answer := h.curl("/_standin/bytes?file=" + url.QueryEscape(repo+"/"+file))
+	var sent struct{ Bytes int64 }
+	if err := json.Unmarshal([]byte(answer), &sent); err != nil {
+		h.Host.lab.t.Fatalf("ask the stand-in Hub for its bytes: %v in %q", err, answer)
+	}
+	return sent.Bytes
+}
+
+// Log is every request that the Hub has had, as JSON.
+func (h *Hub) Log() string { h.Host.lab.t.Helper(); return h.curl("/_standin/log") }
+
+// Post sends JSON to one of the stand-in's control paths: "faults" arms a
+// fault, "commits" adds a commit.
+func (h *Hub) Post(path string, body any) {
+	h.Host.lab.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		h.Host.lab.t.Fatalf("write %s: %v", path, err)
+	}
+	h.curl("/_standin/"+path, "--data-binary", string(text))
+}
+
+// curl asks one of the Hub's control paths, from the Hub's own host.
+func (h *Hub) curl(path string, args ...string) string {
+	h.Host.lab.t.Helper()
+	args = append([]string{"-sS", "--fail-with-body", "--max-time", "20"}, args...)
+	r := h.Host.Run("curl", append(args, fmt.Sprintf("http://%s%s", h.addr, path))...)
+	if r.Code != 0 {
+		h.Host.lab.t.Fatalf("ask the stand-in Hub for %s: %s", path, r)
+	}
+	return r.Stdout
+}

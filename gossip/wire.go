@@ -1,0 +1,261 @@
+package gossip
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"hffs/cache/ref"
+	"hffs/gossip/directory"
+	"hffs/gossip/manifest"
+)
+
+// The doors' paths. Everything is read-only, and nothing asked here makes a node
+// ask others the same question, so nothing goes in circles.
+//
+//	GET /v1/manifest                   the node's manifest, whole
+//	GET /v1/manifest?epoch=E&seq=S     what has changed since that version
+//	GET /v1/manifest?node=ID           another node's, as far as it is known here
+//	GET /v1/lists/{digest}             a file list
+//	GET /v1/lookup?type=&repo=&revision=&path=             what is known of a file
+//	GET /v1/lookup?type=&repo=&commit=&path=&etag=&size=   who holds a blob
+//	GET /v1/members                    who is there
+//
+// Manifests and lists are as package manifest writes them, the rest is JSON.
+// A request says in a header which swarm it means; a node of another swarm
+// answers 421.
+const (
+	manifestPath = "/v1/manifest"
+	listPath     = "/v1/lists/"
+	lookupPath   = "/v1/lookup"
+	membersPath  = "/v1/members"
+	swarmHeader  = "Hffs-Swarm"
+
+	maxLookup  = 1 << 20 // bytes of a JSON answer
+	maxAnswers = 8192    // nodes or claims in one
+	maxAge     = 100 * 365 * 24 * time.Hour
+)
+
+type wireNode struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Addr string `json:"addr,omitempty"`
+	Self bool   `json:"self,omitempty"` // whoever answers; Addr is where it was asked
+}
+
+type wireBlob struct {
+	ETag string `json:"etag"`
+	Size int64  `json:"size"`
+	Xet  string `json:"xet,omitempty"`
+}
+
+type wireKnown struct {
+	Commit string    `json:"commit"`
+	AgeMS  *int64    `json:"age_ms,omitempty"` // since the claim was learnt; none at a commit
+	Node   wireNode  `json:"node"`
+	Blob   *wireBlob `json:"blob,omitempty"`
+}
+
+type wireHolder struct {
+	Node     wireNode `json:"node"`
+	Complete bool     `json:"complete"`
+	Bytes    int64    `json:"bytes"`
+}
+
+type wireLookup struct {
+	Known   []wireKnown  `json:"known,omitempty"`
+	Holders []wireHolder `json:"holders,omitempty"`
+}
+
+type wireMember struct {
+	wireNode
+	Gossip  string `json:"gossip,omitempty"`
+	Files   int    `json:"files"`
+	Bytes   int64  `json:"bytes"`
+	Version string `json:"version,omitempty"`
+}
+
+type wireMembers struct {
+	Members []wireMember `json:"members"`
+}
+
+func (v view) wireNode(n directory.Node) wireNode {
+	w := wireNode{ID: n.ID, Name: n.Name, Addr: n.Addr.String()}
+	if v.self != nil && n.ID == v.self.ID {
+		w.Addr, w.Self = "", true
+	}
+	return w
+}
+
+// fileQuery and blobQuery write the two kinds of look-up.
+func fileQuery(f ref.File) url.Values {
+	return url.Values{
+		"type": {string(f.Repo.Type)}, "repo": {f.Repo.ID}, "revision": {f.Revision}, "path": {f.Path},
+	}
+}
+
+func blobQuery(e ref.Entry) url.Values {
+	return url.Values{
+		"type": {string(e.Repo.Type)}, "repo": {e.Repo.ID}, "commit": {string(e.Commit)}, "path": {e.Path},
+		"etag": {string(e.Blob.ETag)}, "size": {strconv.FormatInt(e.Blob.Size, 10)},
+	}
+}
+
+func parseRepo(q url.Values) (ref.Repo, error) {
+	t, err := ref.ParseType(q.Get("type"))
+	if err != nil {
+		return ref.Repo{}, err
+	}
+	return ref.ParseRepo(t, q.Get("repo"))
+}
+
+func parseFile(q url.Values) (ref.File, error) {
+	repo, err := parseRepo(q)
+	if err != nil {
+		return ref.File{}, err
+	}
+	return ref.NewFile(repo, q.Get("revision"), q.Get("path"))
+}
+
+func parseEntry(q url.Values) (e ref.Entry, err error) {
+	if e.Repo, err = parseRepo(q); err != nil {
+		return e, err
+	}
+	if e.Commit, err = ref.ParseCommit(q.Get("commit")); err != nil {
+		return e, err
+	}
+	if e.Path = q.Get("path"); e.Path != "" {
+		if err = ref.CheckPath(e.Path); err != nil {
+			return e, err
+		}
+	}
+	size, err := strconv.ParseInt(q.Get("size"), 10, 64)
+	if err != nil {
+		return e, fmt.Errorf("size: %w", err)
+	}
+	e.Blob, err = wireBlob{ETag: q.Get("etag"), Size: size}.parse()
+	return e, err
+}
+
+func (w wireBlob) parse() (b ref.Blob, err error) {
+	if b.ETag, err = ref.ParseETag(w.ETag); err != nil {
+		return b, err
+	}
+	if w.Xet != "" {
+		if b.Xet, err = ref.ParseXetHash(w.Xet); err != nil {
+			return b, err
+		}
+	}
+	b.Size = w.Size
+	return b, ref.CheckSize(w.Size)
+}
+
+// parse takes a node that the one behind door spoke of.
+func (w wireNode) parse(door netip.AddrPort) (directory.Node, error) {
+	n := directory.Node{ID: w.ID, Name: cleanName(w.Name), Addr: door}
+	if !nodeIDForm.MatchString(w.ID) {
+		return n, fmt.Errorf("%w: node id %q", manifest.ErrMalformed, clip(w.ID))
+	}
+	if w.Self {
+		return n, nil
+	}
+	addr, err := netip.ParseAddrPort(w.Addr)
+	if err != nil {
+		return n, fmt.Errorf("%w: address of %s", manifest.ErrMalformed, n.Name)
+	}
+	n.Addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	return n, nil
+}
+
+// reachable tells whether the node behind door can mean us with an address: its
+// loopback is not ours unless it is on this very machine.
+func reachable(a netip.AddrPort, door netip.AddrPort) bool {
+	ip := a.Addr()
+	return a.Port() != 0 && !ip.IsUnspecified() && !ip.IsMulticast() && (!ip.IsLoopback() || door.Addr().Unmap().IsLoopback())
+}
+
+func (w wireKnown) parse(f ref.File, door netip.AddrPort, now time.Time) (k Known, err error) {
+	if k.Claim.Commit, err = ref.ParseCommit(w.Commit); err != nil {
+		return k, err
+	}
+	if k.Claim.Node, err = w.Node.parse(door); err != nil {
+		return k, err
+	}
+	if w.AgeMS != nil {
+		if *w.AgeMS < 0 || *w.AgeMS > maxAge.Milliseconds() {
+			return k, fmt.Errorf("%w: age %d", manifest.ErrMalformed, *w.AgeMS)
+		}
+		k.Claim.Learnt = now.Add(-time.Duration(*w.AgeMS) * time.Millisecond)
+	}
+	if w.Blob != nil {
+		k.HasEntry = true
+		k.Entry = ref.Entry{Repo: f.Repo, Commit: k.Claim.Commit, Path: f.Path}
+		k.Entry.Blob, err = w.Blob.parse()
+	}
+	return k, err
+}
+
+func (w wireHolder) parse(e ref.Entry, door netip.AddrPort) (h directory.Holder, err error) {
+	if h.Node, err = w.Node.parse(door); err != nil {
+		return h, err
+	}
+	if w.Bytes < 0 || w.Bytes > e.Blob.Size {
+		return h, fmt.Errorf("%w: %d bytes of %d", manifest.ErrMalformed, w.Bytes, e.Blob.Size)
+	}
+	h.Complete, h.Bytes = w.Complete, w.Bytes
+	return h, nil
+}
+
+// decodeKnown and decodeHolders read the answers to look-ups. One bad name in an
+// answer spoils all of it: a node that sends one is not to be believed.
+func decodeKnown(b []byte, f ref.File, door netip.AddrPort, now time.Time) ([]Known, error) {
+	w, err := decodeLookup(b)
+	if err != nil {
+		return nil, err
+	}
+	var out []Known
+	for _, item := range w.Known {
+		k, err := item.parse(f, door, now)
+		if err != nil {
+			return nil, err
+		}
+		if reachable(k.Claim.Node.Addr, door) {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+func decodeHolders(b []byte, e ref.Entry, door netip.AddrPort) ([]directory.Holder, error) {
+	w, err := decodeLookup(b)
+	if err != nil {
+		return nil, err
+	}
+	var out []directory.Holder
+	for _, item := range w.Holders {
+		h, err := item.parse(e, door)
+		if err != nil {
+			return nil, err
+		}
+		if reachable(h.Node.Addr, door) {
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}
+
+func decodeLookup(b []byte) (w wireLookup, err error) {
+	if len(b) > maxLookup {
+		return w, fmt.Errorf("%w: %d bytes", manifest.ErrMalformed, len(b))
+	}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return w, fmt.Errorf("%w: %v", manifest.ErrMalformed, err)
+	}
+	if len(w.Known) > maxAnswers || len(w.Holders) > maxAnswers {
+		return w, fmt.Errorf("%w: too many answers", manifest.ErrMalformed)
+	}
+	return w, nil
+}
