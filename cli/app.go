@@ -138,7 +138,7 @@ func (a *app) config(c *cli.Context) (node.Config, error) {
 		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")),
 		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
 		Hub:     hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
-		Version: Version, Log: a.log(c),
+		Version: Version, Log: a.logFor(c, slog.LevelError),
 	}, nil
 }
 
@@ -177,13 +177,6 @@ func truth(s string) bool {
 		return true
 	}
 	return false
-}
-
-func (a *app) log(c *cli.Context) *slog.Logger {
-	if c.Bool("verbose") || truth(a.getenv("HFFS_DEBUG")) {
-		return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // engine is the running node, or a short-lived one of this command's own. With
@@ -228,7 +221,11 @@ func fileFlags() []cli.Flag {
 
 func askOf(c *cli.Context) (control.Ask, error) {
 	repo, file, err := twoArgs(c)
-	return control.Ask{Repo: repo, File: file, Revision: c.String("revision"), RepoType: c.String("repo-type")}, err
+	if err != nil {
+		return control.Ask{}, err
+	}
+	ask := control.Ask{Repo: repo, File: file, Revision: c.String("revision"), RepoType: c.String("repo-type")}
+	return ask, node.Check(ask)
 }
 
 // stopped tells an end by the user's wish from a failure.

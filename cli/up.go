@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
@@ -38,6 +39,7 @@ func (a *app) up(c *cli.Context) error {
 	if err := checkPorts(c); err != nil {
 		return err
 	}
+	cfg.Log = a.logFor(c, slog.LevelWarn)
 	cfg.Port, cfg.APIPort, cfg.Bind, cfg.Name = c.Int("port"), c.Int("api-port"), c.String("bind"), c.String("name")
 	cfg.Say = func(line string) { fmt.Fprintln(a.ui.Err, "hffs:", ui.Clean(line)) }
 	n, err := node.New(cfg)

@@ -27,7 +27,6 @@ const (
 	peersAlone  = 1 * time.Second  // what the peers get to bring their first byte
 	slowAfter   = 2 * time.Second  // what they get to show their rate
 	slowPeers   = 5e6              // bytes per second of all peers together: below it, the Hub helps
-	fastEnough  = 4                // times the Hub's rate: above it, the Hub rests again
 	maxRestarts = 5                // times that a whole with the wrong hash is tried again
 )
 
@@ -304,7 +303,7 @@ func (f *fetch) may(m *member, now time.Time) bool {
 
 // hubWanted keeps the Hub the last resort without ever being slower for it: the
 // Hub helps when nobody else is there, when the peers bring nothing or too
-// little, and rests again once they are plainly faster. Of several endpoints
+// little, and rests again once they do well. Of several endpoints
 // only the first that lives is asked.
 func (f *fetch) hubWanted(m *member, now time.Time) bool {
 	for _, o := range f.crowd.all {
@@ -325,8 +324,7 @@ func (f *fetch) hubWanted(m *member, now time.Time) bool {
 	case since < slowAfter:
 		return false
 	}
-	rate := f.crowd.rate(source.Peer)
-	return rate < slowPeers || rate < fastEnough*f.crowd.rate(source.Hub) && f.crowd.rate(source.Hub) > 0 && rate < 2*slowPeers
+	return f.crowd.rate(source.Peer) < slowPeers
 }
 
 // watchdog finds errands that bring nothing.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,20 +110,27 @@ func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, err
 }
 
 // locate is who holds a blob, or part of it, as the directory knows. When it
-// knows nobody, sure is false, and these are members that may as well be asked.
+// knows nobody who has the whole, sure is false, and members that may have got it
+// in the meantime are among them: they must be asked.
 func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory.Holder, sure bool) {
 	found, err := e.swarm.Holders(ctx, entry)
 	if err != nil {
 		e.log.Debug("looked for holders", "file", entry, "err", err)
 	}
-	if len(found) > 0 || e.members == nil {
+	if slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Complete }) {
 		return found, true
 	}
-	for _, n := range e.members() {
-		found = append(found, directory.Holder{Node: n})
+	if e.members == nil {
+		return found, false
 	}
-	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	return found[:min(len(found), probeMost)], false
+	members := e.members()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	for _, n := range members[:min(len(members), probeMost)] {
+		if !slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Node.ID == n.ID }) {
+			found = append(found, directory.Holder{Node: n})
+		}
+	}
+	return found, false
 }
 
 // haves asks nodes how much of a blob they really have, in bytes: what the
@@ -211,6 +219,12 @@ func (e *engine) recentlyDropped() []control.Note {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]control.Note{}, e.dropped...)
+}
+
+// Check refuses what no file can be called, before anything is done for it.
+func Check(ask control.Ask) error {
+	_, err := parse(ask)
+	return err
 }
 
 func parse(ask control.Ask) (ref.File, error) {
