@@ -3,13 +3,13 @@
 // hashicorp/memberlist tells who is there. The version of every node's manifest
 // travels in its memberlist meta (meta.go), and whoever sees a newer version
 // pulls it from its owner over HTTP (pull.go, server.go). A change that is small
-// also goes out as a broadcast (queue.go), which saves most nodes the pull.
+// also goes out as a broadcast (news.go, queue.go), which saves most nodes the pull.
 // What is pulled ends up in a directory, from which [Swarm.Known] and
 // [Swarm.Holders] answer (lookup.go); file lists are fetched when such a
 // question needs them (lists.go).
 //
 // Read [Swarm.Run] first: it waits for an address, opens a membership (session.go),
-// turns what memberlist calls back into changes of the roster (roster.go), and
+// turns what memberlist calls back into changes of the roster (roster.go, apply.go), and
 // opens the next membership when the machine's address has changed.
 //
 // memberlist never reconnects: whoever finds nodes has to keep calling

@@ -153,8 +153,9 @@ func TestPublisherAnswers(t *testing.T) {
 		require.Nil(t, hold(&p, i+1), "the same again is no change")
 	}
 	require.Equal(t, manifest.Version{Epoch: 5, Seq: 3}, p.version())
-	require.Len(t, at(5, 0).Deltas, 3)
+	require.Len(t, at(5, 1).Deltas, 2)
 	require.Len(t, at(5, 2).Deltas, 1)
+	require.NotNil(t, at(5, 0).Summary, "who knows nothing gets the summary, not its history")
 	require.Nil(t, at(5, 3).Summary)
 	for _, v := range []manifest.Version{{}, {Epoch: 4, Seq: 2}, {Epoch: 5, Seq: 9}} {
 		require.NotNil(t, p.since(v).Summary, v)
