@@ -25,12 +25,12 @@ var rooms = map[string][]string{
 	"transfer/verify":  {"cache/ref", "cache/chunk"},     //
 	"transfer/peer":    {"cache/ref", "cache/chunk", "transfer/source", "transfer/verify"},
 	"transfer/hub":     {"cache/ref", "cache/chunk", "transfer/source"},
-	"transfer":         {"cache", "cache/ref", "cache/chunk"},                          // never gossip: the wiring joins them
-	"cli/control":      {"cache/ref"},                                                  // our own user's door
-	"cli/ui":           {},                                                             // what people look at
-	"cli/node":         {"*"},                                                          // the wiring
-	"cli/lab":          {"*"},                                                          // tests of the whole
-	"cli":              {"cache", "cache/ref", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
+	"transfer":         {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
+	"cli/control":      {"cache/ref"},                                                                 // our own user's door
+	"cli/ui":           {},                                                                            // what people look at
+	"cli/node":         {"*"},                                                                         // the wiring
+	"cli/lab":          {"*"},                                                                         // tests of the whole
+	"cli":              {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

@@ -120,11 +120,16 @@ func (p *Partial) resume() error {
 	if err != nil {
 		return err
 	}
+	if m, ok := p.keptMap(); ok {
+		p.cut, p.m = m, m
+	}
 	var good int64
 	p.have, p.sums, good, err = readJournal(bufio.NewReader(p.log.file), p.cut)
 	if err == nil && fi.Size() == p.cut.Size() {
 		return p.log.resume(good)
 	}
+	p.cut = chunk.Fixed(p.entry.Blob.Size, chunk.FixedLen, nil)
+	p.m = p.cut
 	p.have, p.sums = chunk.NewHave(p.cut.Len()), make([]chunk.Hash, p.cut.Len())
 	if err := p.log.start(p.cut); err != nil {
 		return err
@@ -176,7 +181,10 @@ func (p *Partial) end() bool {
 // cleanUp removes the files of the fetch, the lock last.
 func (p *Partial) cleanUp() error {
 	p.closeFiles()
-	err := errors.Join(removeIfThere(p.root, p.name(partSuffix)), removeIfThere(p.root, p.name(journalSuffix)))
+	var err error
+	for _, suffix := range []string{partSuffix, journalSuffix, mapSuffix} {
+		err = errors.Join(err, removeIfThere(p.root, p.name(suffix)))
+	}
 	if removeErr := p.lock.Remove(); removeErr != nil {
 		p.c.log.Debug("cannot remove a lock", "error", removeErr)
 	}

@@ -19,8 +19,8 @@ func (e *DroppedError) Error() string {
 	return fmt.Sprintf("%d chunks of an earlier fetch were damaged on disk", len(e.Chunks))
 }
 
-// writeBehind is how much is hashed before the system is asked to write it out
-// (bytes, a multiple of the chunk length).
+// writeBehind is how much is hashed before the system is asked to write it out,
+// in bytes.
 const writeBehind = 8 << 20
 
 // Unwrap makes it a case of ErrIncomplete.
@@ -32,6 +32,7 @@ type follower struct {
 	turn int // as Partial.turn; another one means to begin anew
 	buf  []byte
 	each *chunk.Hasher
+	out  int64 // up to where the system was asked to write
 }
 
 // HashAlong computes the blob's content hash while chunks arrive: it follows
@@ -62,8 +63,8 @@ func (p *Partial) hashRest(ctx context.Context) error {
 		if err != nil || i == p.cut.Len() {
 			return err
 		}
-		if f.buf == nil {
-			f.buf = make([]byte, p.cut.Length(0))
+		if n := p.cut.Length(i); int64(len(f.buf)) < n {
+			f.buf = make([]byte, max(n, chunk.FixedLen))
 		}
 		data := f.buf[:p.cut.Length(i)]
 		if err := readAt(p.file, data, p.cut.Offset(i)); err != nil {
@@ -73,8 +74,9 @@ func (p *Partial) hashRest(ctx context.Context) error {
 			return err
 		}
 		_, _ = f.hash.Write(data)
-		if end := p.cut.Offset(i + 1); end%writeBehind == 0 {
-			disk.WriteBehind(p.file, end-writeBehind, writeBehind)
+		if end := p.cut.Offset(i + 1); end-f.out >= writeBehind {
+			disk.WriteBehind(p.file, f.out, end-f.out)
+			f.out = end
 		}
 		p.hashedOne()
 	}
@@ -88,7 +90,7 @@ func (p *Partial) nextToHash(ctx context.Context) (int, error) {
 		p.mu.Lock()
 		if f.hash == nil || f.turn != p.turn {
 			f.hash, f.turn = p.entry.Blob.ETag.NewHash(p.cut.Size()), p.turn
-			p.hashed = 0
+			p.hashed, f.out = 0, 0
 		}
 		i, ended, moved := p.hashed, p.ended, p.movedLocked()
 		ready := i == p.cut.Len() || p.have.Has(i)

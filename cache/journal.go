@@ -18,15 +18,18 @@ import (
 // killed at any moment loses at most the chunk it was writing; what the journal
 // says is a hint all the same, since a power cut may keep it and lose the data.
 //
-//	header, 24 bytes:  "hffspart" | version u32 | chunk length u32 | size u64
+//	header, 32 bytes:  "hffspart" | version u32 | chunk length u32 | size u64 | cut u64
 //	record, 41 bytes:  kind u8 ('w' written, 'd' dropped) | chunk u32 | hash 32 bytes | crc32c u32
+//
+// For a blob that is cut by its content the chunk length is 0, and cut is a mark
+// of the map in the file beside; else cut is 0.
 //
 // All numbers are little-endian; the crc covers the record before it. A record
 // torn by a crash ends the journal.
 const (
 	journalMagic   = "hffspart"
-	journalVersion = 1
-	headerLen      = 24
+	journalVersion = 2
+	headerLen      = 32
 	recordLen      = 1 + 4 + 32 + 4
 
 	kindWritten = 'w'
@@ -40,8 +43,19 @@ var errOtherJournal = errors.New("not the journal of this blob")
 func journalHeader(m chunk.Map) []byte {
 	b := append([]byte{}, journalMagic...)
 	b = binary.LittleEndian.AppendUint32(b, journalVersion)
-	b = binary.LittleEndian.AppendUint32(b, chunk.FixedLen)
-	return binary.LittleEndian.AppendUint64(b, uint64(m.Size()))
+	b = binary.LittleEndian.AppendUint32(b, uint32(m.Step()))
+	b = binary.LittleEndian.AppendUint64(b, uint64(m.Size()))
+	return binary.LittleEndian.AppendUint64(b, cutMark(m))
+}
+
+// cutMark tells one content-defined map from another; 0 for fixed chunks. The
+// root of its tree stands for all of it.
+func cutMark(m chunk.Map) uint64 {
+	if m.Step() != 0 || m.Len() == 0 {
+		return 0
+	}
+	root := m.FileHash()
+	return binary.LittleEndian.Uint64(root[:])
 }
 
 func journalRecord(kind byte, i int, sum chunk.Hash) []byte {

@@ -12,13 +12,15 @@ import (
 )
 
 // The files of a fetch under way, in the repo's folder for unfinished things:
-// <etag>.part of the blob's full size with holes, <etag>.journal, <etag>.lock.
+// <etag>.part of the blob's full size with holes, <etag>.journal, <etag>.lock,
+// and <etag>.map where the blob is cut by its content.
 // None is named as any other tool names its partial files, since those would
 // take ours for the beginning of a file and go on from its size.
 const (
 	partSuffix    = ".part"
 	journalSuffix = ".journal"
 	lockSuffix    = ".lock"
+	mapSuffix     = ".map"
 )
 
 // Partial is a fetch under way (begin.go has how it begins and ends): a file that fills up chunk by chunk, in any
@@ -32,7 +34,7 @@ type Partial struct {
 	log   journal
 	lock  *disk.Lock // nil where the disk has no locks
 	leave func()
-	cut   chunk.Map // how the blob is cut, without hashes
+	cut   chunk.Map // how the blob is cut; only its lengths count
 
 	hashing chan struct{} // held by whoever hashes along
 	follow  follower      // belongs to whoever holds hashing
@@ -53,7 +55,8 @@ type Partial struct {
 // Entry is what is being fetched.
 func (p *Partial) Entry() ref.Entry { return p.entry }
 
-// Map is how the blob is cut into chunks, with their hashes once adopted.
+// Map is how the blob is cut into chunks, with their hashes once adopted. After
+// [Partial.Recut] the chunks follow the content.
 func (p *Partial) Map() chunk.Map {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,6 +17,6 @@ func (a *app) debugCommand() *cli.Command {
 			Usage:           "run a stand-in Hub; see --help behind it",
 			SkipFlagParsing: true,
 			Action:          func(c *cli.Context) error { return standin.Main(c.Context, c.Args().Slice(), a.ui.Out) },
-		}},
+		}, a.debugMapCommand()},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"hffs/cache/disk"
 	"hffs/cache/ref"
 	"hffs/cli/control"
+	"hffs/gossip"
 	"hffs/transfer"
 	"hffs/transfer/hub"
 )
@@ -39,6 +40,8 @@ func explainInput(err error) *control.Error {
 		return &control.Error{Code: control.CodeStopped, Message: "stopped", Hint: "what was fetched is kept; the same command goes on from there"}
 	case errors.As(err, &bad):
 		return &control.Error{Code: control.CodeUsage, Message: bad.Error(), Hint: hintFor(bad)}
+	case errors.Is(err, gossip.ErrPortInUse):
+		return &control.Error{Code: control.CodePort, Message: err.Error(), Hint: "is another node running? \"hffs status\" tells; or choose another port with --port"}
 	case errors.As(err, &port):
 		return &control.Error{Code: control.CodePort, Message: port.Error(), Hint: "is another node running? \"hffs status\" tells; or choose another port with --port or --api-port"}
 	}

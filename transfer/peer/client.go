@@ -109,7 +109,7 @@ func (s *Source) Map(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 	if resp.StatusCode != http.StatusOK {
 		return chunk.Map{}, s.refusal(resp)
 	}
-	m, err := DecodeMap(resp.Body, b.Size)
+	m, err := chunk.DecodeMap(resp.Body, b.Size)
 	if err != nil {
 		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
 	}

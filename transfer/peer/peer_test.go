@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -260,27 +259,4 @@ func TestMoreThanAskedIsCutOff(t *testing.T) {
 	got, err := io.ReadAll(body)
 	require.NoError(t, err)
 	require.Equal(t, "01", string(got))
-}
-
-func FuzzDecodeMap(f *testing.F) {
-	content := sourcetest.Content(3*chunk.FixedLen + 5)
-	var good bytes.Buffer
-	require.NoError(f, EncodeMap(&good, mapOf(content)))
-	f.Add(good.Bytes(), int64(len(content)))
-	f.Add(good.Bytes()[:20], int64(len(content)))
-	f.Add(append(good.Bytes(), 0), int64(len(content)))
-	f.Fuzz(func(t *testing.T, wire []byte, size int64) {
-		if ref.CheckSize(size) != nil {
-			return
-		}
-		m, err := DecodeMap(bytes.NewReader(wire), size)
-		if err != nil {
-			return
-		}
-		require.Equal(t, size, m.Size())
-		require.LessOrEqual(t, int64(m.Len())*32, int64(len(wire)))
-		var again bytes.Buffer
-		require.NoError(t, EncodeMap(&again, m))
-		require.Equal(t, wire, again.Bytes())
-	})
 }

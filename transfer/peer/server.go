@@ -117,12 +117,12 @@ func (s *Server) serveMap(w http.ResponseWriter, r *http.Request, held Held) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", fmt.Sprint(MapBytes(m.Len())))
+	w.Header().Set("Content-Length", fmt.Sprint(m.EncodedLen()))
 	if r.Method == http.MethodHead {
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace))
-	if err := EncodeMap(w, m); err != nil {
+	if err := chunk.EncodeMap(w, m); err != nil {
 		s.Log.Debug("map was not sent", "err", err)
 	}
 }
