@@ -12,25 +12,28 @@ import (
 // drawing of the house, kept true. A parent imports its children, a child never
 // its parent; siblings meet only in leaves; the wiring sees all.
 var rooms = map[string][]string{
-	"cache/ref":        {},                               // names: everybody's leaf
-	"cache/chunk":      {"cache/ref"},                    // pure
-	"cache/disk":       {},                               // the systems' rough edges
-	"cache":            {},                               // the cache knows nobody
-	"discovery":        {},                               // finds addresses, knows no names
-	"gossip/manifest":  {"cache/ref"},                    // the message
-	"gossip/directory": {"cache/ref", "gossip/manifest"}, // the table
-	"gossip":           {"cache/ref"},                    // carries manifests, fetches no blobs
-	"transfer/source":  {"cache/ref", "cache/chunk"},     // what sources share
-	"transfer/plan":    {"cache/chunk"},                  // no I/O at all
-	"transfer/verify":  {"cache/ref", "cache/chunk"},     //
-	"transfer/peer":    {"cache/ref", "cache/chunk", "transfer/source", "transfer/verify"},
-	"transfer/hub":     {"cache/ref", "cache/chunk", "transfer/source"},
-	"transfer":         {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
-	"cli/control":      {"cache/ref"},                                                                 // our own user's door
-	"cli/ui":           {},                                                                            // what people look at
-	"cli/node":         {"*"},                                                                         // the wiring
-	"cli/lab":          {"*"},                                                                         // tests of the whole
-	"cli":              {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
+	"cache/ref":            {},                               // names: everybody's leaf
+	"cache/chunk":          {"cache/ref"},                    // pure
+	"cache/disk":           {},                               // the systems' rough edges
+	"cache":                {},                               // the cache knows nobody
+	"discovery":            {},                               // finds addresses, knows no names
+	"gossip/manifest":      {"cache/ref"},                    // the message
+	"gossip/directory":     {"cache/ref", "gossip/manifest"}, // the table
+	"gossip":               {"cache/ref"},                    // carries manifests, fetches no blobs
+	"transfer/source":      {"cache/ref", "cache/chunk"},     // what sources share
+	"transfer/plan":        {"cache/chunk"},                  // no I/O at all
+	"transfer/verify":      {"cache/ref", "cache/chunk"},     //
+	"transfer/peer":        {"cache/ref", "cache/chunk", "transfer/source", "transfer/verify"},
+	"transfer/xorb":        {}, // a format: Xet's chunks in a row
+	"transfer/xet":         {"cache/ref", "cache/chunk", "transfer/source", "transfer/xorb"},
+	"transfer/hub/standin": {"*"}, // a Hub in small: tests and the demo
+	"transfer/hub":         {"cache/ref", "cache/chunk", "transfer/source"},
+	"transfer":             {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
+	"cli/control":          {"cache/ref"},                                                                 // our own user's door
+	"cli/ui":               {},                                                                            // what people look at
+	"cli/node":             {"*"},                                                                         // the wiring
+	"cli/lab":              {"*"},                                                                         // tests of the whole
+	"cli":                  {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

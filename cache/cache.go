@@ -22,9 +22,14 @@
 // Several programs may work on one cache directory at the same time, hffs
 // among them; the state directory belongs to one process at a time.
 //
+// What was checked is then read once more, without haste, to learn its
+// content-defined chunks: [Cache.ContentMap] gives the map of a blob, and
+// [Cache.ReadChunk] a chunk from whichever blob has it.
+//
 // Read on in this order: layout.go (names on disk), check.go (what counts as
 // checked), find.go and link.go, begin.go and partial.go with journal.go and
-// follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared.
+// follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
+// content.go and indexing.go for what it is made of.
 package cache
 
 import (
@@ -37,6 +42,7 @@ import (
 	"time"
 
 	"hffs/cache/disk"
+	"hffs/cache/index"
 	"hffs/cache/ref"
 )
 
@@ -87,6 +93,9 @@ type Config struct {
 	// Rescan is how often the whole cache is looked through besides watching
 	// it; zero means once a minute.
 	Rescan time.Duration
+	// IndexRate is how many bytes a second are read to learn what blobs are made
+	// of; zero means what package index thinks right.
+	IndexRate int64
 }
 
 func (cfg Config) fill() (Config, error) {
@@ -123,12 +132,14 @@ type Cache struct {
 	log        *slog.Logger
 	rescan     time.Duration
 	book       *book
+	index      *index.Index
 	doors      gate // one at a time per partial and per file being hashed
 	trees      *treeCache
 	stated     fifo
 	noSymlinks func() bool
 	changes    chan struct{} // holdings differ from what was last read
 	work       chan struct{} // the queue got something
+	learn      chan struct{} // blobs may have come or gone
 
 	mu       sync.Mutex // guards what follows
 	shelves  map[string]*shelf
@@ -137,6 +148,7 @@ type Cache struct {
 	places   map[ref.ETag]map[string]bool // checked files by content
 	partials map[*Partial]bool
 	queue    queue
+	looked   bool      // the whole cache was looked through once
 	shown    *Holdings // nil when it must be built anew
 }
 
@@ -158,6 +170,7 @@ func Open(cfg Config) (*Cache, error) {
 		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b,
 		changes:  make(chan struct{}, 1),
 		work:     make(chan struct{}, 1),
+		learn:    make(chan struct{}, 1),
 		shelves:  map[string]*shelf{},
 		notes:    map[string]int{},
 		checked:  map[string]record{},
@@ -170,6 +183,11 @@ func Open(cfg Config) (*Cache, error) {
 		return cfg.NoSymlinks || !disk.CanSymlink(filepath.Join(cfg.Dir, locksDir))
 	})
 	if err := c.loadRecords(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open cache: %w", err), b.close())
+	}
+	c.index, err = index.Open(index.Config{Dir: filepath.Join(cfg.State, indexDir), Log: cfg.Log, Rate: cfg.IndexRate})
+	if err != nil {
+		err = asNotWritable(cfg.State, noSpace(err, 1<<20, cfg.State))
 		return nil, errors.Join(fmt.Errorf("open cache: %w", err), b.close())
 	}
 	return c, nil
@@ -188,7 +206,7 @@ func (c *Cache) Close() error {
 	for _, p := range open {
 		errs = append(errs, p.Close())
 	}
-	return errors.Join(append(errs, c.book.close())...)
+	return errors.Join(append(errs, c.index.Close(), c.book.close())...)
 }
 
 // Dir is the absolute path of the Hugging Face cache.
@@ -199,9 +217,11 @@ func (c *Cache) Dir() string { return c.dir }
 func (c *Cache) Changes() <-chan struct{} { return c.changes }
 
 func (c *Cache) notify() {
-	select {
-	case c.changes <- struct{}{}:
-	default:
+	for _, to := range []chan struct{}{c.changes, c.learn} {
+		select {
+		case to <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -23,14 +23,15 @@ const (
 )
 
 // Run keeps Holdings true until ctx ends: it looks through the cache, watches
-// it, hashes what it finds, one file at a time, and removes what fetches that
-// nobody resumed left behind.
+// it, hashes what it finds, one file at a time, removes what fetches that nobody
+// resumed left behind, and learns what the blobs are made of.
 func (c *Cache) Run(ctx context.Context) error {
 	c.removeLeftovers(time.Now().Add(-keepLeftovers))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.watch(ctx) })
 	g.Go(func() error { return c.hashAll(ctx) })
 	g.Go(func() error { return c.flushAll(ctx) })
+	g.Go(func() error { return c.indexAll(ctx) })
 	return g.Wait()
 }
 

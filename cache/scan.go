@@ -95,6 +95,10 @@ func (c *Cache) scanAll(ctx context.Context, visit func(dir string)) {
 	}
 	c.mu.Unlock()
 	c.forgetVanished(func(string) bool { return true })
+	c.mu.Lock()
+	c.looked = c.looked || ctx.Err() == nil
+	c.mu.Unlock()
+	c.notify()
 }
 
 // forgetVanished drops the records of files that were deleted, in some repos.

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hffs/cache/chunk"
 	"hffs/transfer/source"
 )
 
@@ -18,12 +19,13 @@ const (
 )
 
 // When failures are enough. A peer is soon replaced; the Hub is all there is
-// behind it, so it gets more patience.
+// behind it, so it gets more patience, and so does whoever is the last one left.
 const (
-	peerStrikes = 3
-	hubStrikes  = 6
-	backoffMin  = 250 * time.Millisecond
-	backoffMax  = 8 * time.Second
+	peerStrikes  = 3
+	hubStrikes   = 6
+	backoffMin   = 250 * time.Millisecond
+	backoffMax   = 8 * time.Second
+	lastPatience = 30 * time.Second
 )
 
 // member is one source in a download, with what was measured of it. It belongs
@@ -37,19 +39,29 @@ type member struct {
 	bytes   int64 // kept in the file
 	errands int
 	strikes int
+	failing time.Time // since when, if there are strikes
+	passing bool      // dropped for passing faults: may come back
 	rest    time.Time // not asked before
 	dropped bool
 	why     error
+	has     *chunk.Have // nil: the whole blob
 	// faltered: the user was told of a failure. wrongBy is the map that it was
 	// dropped by, which may turn out to be the lie itself.
 	faltered bool
 	wrongBy  *group
 }
 
-// strike counts a passing failure and says whether it was one too many.
+// strike counts a passing failure and says whether it was one too many. What
+// fails together counts once: several errands break with one connection.
 func (m *member) strike(now time.Time, err error, wait time.Duration) bool {
-	m.strikes++
 	m.why = err
+	if now.Before(m.rest) {
+		return false
+	}
+	if m.strikes == 0 {
+		m.failing = now
+	}
+	m.strikes++
 	m.rest = now.Add(max(wait, min(backoffMin<<min(m.strikes-1, 6), backoffMax)))
 	if m.Kind() == source.Peer {
 		return m.strikes >= peerStrikes
@@ -101,6 +113,16 @@ func (c *crowd) rate(kind source.Kind) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// last tells whether nobody else is left.
+func (c *crowd) last(m *member) bool {
+	for _, o := range c.all {
+		if o != m && !o.dropped {
+			return false
+		}
+	}
+	return true
 }
 
 // room is how many errands a source may run at once.

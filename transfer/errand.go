@@ -30,6 +30,7 @@ type report struct {
 	chunk  int
 	over   bool
 	err    error
+	under  *chunk.Map // what the last bytes were held against
 }
 
 // storeError is a fault of this machine, not of a source: the disk is full, or
@@ -48,11 +49,12 @@ var (
 // carry runs an errand to its end: it reads chunk by chunk, lets only right ones
 // pass, and puts each on the disk before it reports it.
 func (f *fetch) carry(ctx context.Context, e *errand) {
-	err := f.carryAll(ctx, e)
-	f.tell(report{errand: e, over: true, err: err})
+	r := report{errand: e, over: true}
+	r.err = f.carryAll(ctx, e, &r.under)
+	f.tell(r)
 }
 
-func (f *fetch) carryAll(ctx context.Context, e *errand) error {
+func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) error {
 	off, n := f.m.Bytes(e.task.Span)
 	body, err := e.from.Open(ctx, f.entry, off, n)
 	if err != nil {
@@ -68,7 +70,8 @@ func (f *fetch) carryAll(ctx context.Context, e *errand) error {
 	}
 	in := verify.NewReader(&flow{r: body, errand: e}, e.from.Name(), hasher)
 	for i := e.task.Span.First; i < int(e.end.Load()); i++ {
-		data, sum, err := in.Next(f.hearsay.chosen(), i, *buf)
+		*under = f.hearsay.chosen()
+		data, sum, err := in.Next(**under, i, *buf)
 		if err != nil {
 			return err
 		}

@@ -21,12 +21,15 @@ import (
 const (
 	tick        = 250 * time.Millisecond
 	relocate    = 5 * time.Second  // look for new holders
+	relocateNow = 1 * time.Second  // the same while there is none
+	busyRest    = 1 * time.Second  // for a source that has its hands full
+	quietWait   = 1 * time.Second  // for another process, before the user is told
 	stallPeer   = 1 * time.Second  // without a byte: others may take over
 	stallHub    = 3 * time.Second  //
 	giveUp      = 10 * time.Second // without a byte: the errand is over
 	peersAlone  = 1 * time.Second  // what the peers get to bring their first byte
 	slowAfter   = 2 * time.Second  // what they get to show their rate
-	slowPeers   = 5e6              // bytes per second of all peers together: below it, the Hub helps
+	slowPeers   = 8e6              // bytes per second of all peers together: below it, the Hub helps
 	maxRestarts = 5                // times that a whole with the wrong hash is tried again
 )
 
@@ -51,7 +54,14 @@ type fetch struct {
 	asked   time.Time
 	first   bool // a peer has brought something
 
+	proven  bool        // m's hashes are the Hub's own word
+	reused  int64       // bytes from other files on this disk
+	copying int         // chunks still to come from there
+	lacking *chunk.Have // chunks that none of the peers holds; nil: one holds all, or there are none
+
 	reports    chan report
+	copies     chan reused
+	holders    chan partHolder
 	maps       chan toldMap
 	found      chan []source.Source
 	background sync.WaitGroup
@@ -60,7 +70,11 @@ type fetch struct {
 // fetch brings the blob of e into the cache.
 func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 	b.update(func(p *Progress) { *p = Progress{Phase: PhaseLocate, Entry: e, Total: e.Blob.Size} })
+	waiting := time.AfterFunc(quietWait, func() {
+		b.note(Note{Text: "another hffs on this machine is fetching this file; waiting for it"})
+	})
 	part, err := t.cfg.Cache.Begin(ctx, e)
+	waiting.Stop()
 	if errors.Is(err, cache.ErrPresent) {
 		return nil
 	}
@@ -68,6 +82,7 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 		return fmt.Errorf("begin %s: %w", e, err)
 	}
 	defer part.Close()
+	t.recut(ctx, part)
 	f := newFetch(t, e, part, b)
 	for range maxRestarts {
 		if err := f.run(ctx); err != nil {
@@ -82,19 +97,40 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 			if err := f.blame(); err != nil {
 				return err
 			}
-		default:
+		case err != nil:
 			return err
+		default:
+			f.settle()
+			return nil
 		}
 	}
 	return fmt.Errorf("fetch %s: %w", e, ErrMismatch)
 }
 
+// settle does what is left once the file is right: its map is kept, and whoever
+// told another one is named.
+func (f *fetch) settle() {
+	if f.proven {
+		if err := f.t.cfg.Cache.KeepMap(f.entry.Blob, f.m); err != nil {
+			f.log.Warn("the map of chunks was not kept", "err", err)
+		}
+	}
+	for _, g := range f.hearsay.refuted {
+		for _, v := range g.vouchers {
+			f.drop(v, fmt.Errorf("%s: told wrong hashes of the file's chunks", v.Name()), true)
+		}
+	}
+}
+
 func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 	m := part.Map()
 	have := part.Have()
-	layout := chunk.Fixed(m.Size(), chunk.FixedLen, nil)
+	layout := m
+	if m.Step() != 0 {
+		layout = chunk.Fixed(m.Size(), m.Step(), nil)
+	}
 	f := &fetch{
-		t: t, entry: e, part: part, m: layout, board: b,
+		t: t, entry: e, part: part, m: layout, board: b, proven: m.Step() == 0 && m.Len() > 0,
 		log:     t.cfg.Log.With("file", e),
 		plan:    plan.New(layout, have),
 		crowd:   &crowd{},
@@ -105,6 +141,8 @@ func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 		reports: make(chan report, errandsInAll),
 		maps:    make(chan toldMap),
 		found:   make(chan []source.Source),
+		copies:  make(chan reused),
+		holders: make(chan partHolder),
 	}
 	return f
 }
@@ -115,6 +153,10 @@ func (f *fetch) run(ctx context.Context) error {
 	defer f.windDown(cancel)
 	f.began, f.asking, f.hearsay.pending = time.Now(), false, 0
 	f.take(f.t.cfg.Hub(f.entry))
+	if f.proven {
+		f.reuse(ctx)
+		f.neighbours(ctx)
+	}
 	f.locate(ctx)
 	f.background.Go(func() { _ = f.part.HashAlong(ctx) })
 	ticker := time.NewTicker(tick)
@@ -139,16 +181,24 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		return ctx.Err()
 	case r := <-f.reports:
 		return f.hear(r)
+	case c := <-f.copies:
+		return f.copied(c)
+	case h := <-f.holders:
+		f.takePart(h)
 	case told := <-f.maps:
 		f.hearsay.hear(told)
 		return f.adopt()
 	case found := <-f.found:
 		f.asking, f.located, f.asked = false, true, time.Now()
-		f.hearsay.ask(ctx, time.Now(), f, f.take(found))
+		fresh := f.take(found)
+		f.limitHub()
+		if !f.proven {
+			f.hearsay.ask(ctx, time.Now(), f, fresh)
+		}
 	case <-ticks:
 		f.crowd.measure(tick)
 		f.watchdog()
-		if time.Since(f.asked) > relocate {
+		if wait := time.Since(f.asked); wait > relocate || wait > relocateNow && f.crowd.living(source.Peer) == 0 {
 			f.locate(ctx)
 		}
 		f.publish()
@@ -166,8 +216,31 @@ func (f *fetch) windDown(cancel context.CancelFunc) {
 	f.publish()
 }
 
+// copied takes in what came of a chunk that this disk has elsewhere.
+func (f *fetch) copied(c reused) error {
+	f.copying--
+	f.plan.Release(c.chunk, c.ok)
+	if c.ok {
+		f.reused += f.m.Length(c.chunk)
+	}
+	if c.err != nil {
+		return &storeError{c.err}
+	}
+	return nil
+}
+
 // take adds new sources to crowd and plan.
 func (f *fetch) take(found []source.Source) []*member {
+	for _, s := range found {
+		m := f.crowd.named(s.Name())
+		if m != nil && m.has != nil {
+			m.Source, m.has = s, nil // it held some chunks, now it holds all
+			f.plan.Limit(m.id, nil)
+		}
+		if m != nil && m.dropped && m.passing {
+			m.dropped, m.passing, m.strikes = false, false, 0 // it is back
+		}
+	}
 	fresh := f.crowd.add(found)
 	for _, m := range fresh {
 		f.plan.Add(m.id, nil)
@@ -296,24 +369,44 @@ func (f *fetch) may(m *member, now time.Time) bool {
 		return false
 	}
 	if m.Kind() == source.Hub {
-		return f.hubWanted(m, now)
+		return f.mayHub(m, now)
 	}
 	return f.hearsay.settled(now)
 }
 
-// hubWanted keeps the Hub the last resort without ever being slower for it: the
-// Hub helps when nobody else is there, when the peers bring nothing or too
-// little, and rests again once they do well. Of several endpoints
-// only the first that lives is asked.
-func (f *fetch) hubWanted(m *member, now time.Time) bool {
+// mayHub lets the Hub bring everything when it is wanted, and what nobody else
+// has in any case.
+func (f *fetch) mayHub(m *member, now time.Time) bool {
+	if !f.firstHub(m) {
+		return false
+	}
+	wanted := f.hubWanted(now)
+	if wanted {
+		f.plan.Limit(m.id, nil)
+	} else {
+		f.plan.Limit(m.id, f.lacking)
+	}
+	return wanted || f.lacking != nil
+}
+
+// firstHub tells whether an endpoint is the one to ask: of several, only the
+// first that lives is.
+func (f *fetch) firstHub(m *member) bool {
 	for _, o := range f.crowd.all {
 		if o == m {
-			break
+			return true
 		}
 		if o.Kind() == source.Hub && !o.dropped && o.strikes <= m.strikes {
 			return false
 		}
 	}
+	return true
+}
+
+// hubWanted keeps the Hub the last resort without ever being slower for it: the
+// Hub helps when nobody else is there, when the peers bring nothing or too
+// little, and rests again once they do well.
+func (f *fetch) hubWanted(now time.Time) bool {
 	since := now.Sub(f.began)
 	peers := f.crowd.living(source.Peer)
 	switch {
@@ -351,13 +444,17 @@ func (f *fetch) watchdog() {
 
 // hopeless is the error when nobody is left to ask.
 func (f *fetch) hopeless() error {
-	if !f.located || f.asking || len(f.errands) > 0 {
+	if !f.located || f.asking || len(f.errands) > 0 || f.copying > 0 {
 		return nil
 	}
 	for _, m := range f.crowd.all {
 		if !m.dropped {
 			return nil
 		}
+	}
+	if f.hearsay.current != nil && f.acquit(f.hearsay.current) {
+		f.refute() // nobody can bring what the map says: better none
+		return nil
 	}
 	return &NoSourceError{Entry: f.entry, Asked: f.crowd.answers()}
 }
@@ -373,6 +470,9 @@ func (f *fetch) hear(r report) error {
 	f.plan.Ended(e.task.ID)
 	e.cancel()
 	e.from.errands--
+	if wrong := (*verify.Error)(nil); errors.As(r.err, &wrong) && r.under != f.hearsay.chosen() {
+		return nil // it was held against a map that has gone since
+	}
 	return f.judge(e, r.err)
 }
 
@@ -398,23 +498,43 @@ func (f *fetch) judge(e *errand, err error) error {
 	case errors.As(err, &wrong):
 		f.wrong(m, err)
 	case errors.Is(err, source.ErrChanged), errors.Is(err, source.ErrRefused):
-		f.drop(m, err, true)
+		f.drop(m, err, f.matters(m))
 	case errors.Is(err, source.ErrGone):
 		f.drop(m, err, false)
-	case errors.As(err, &said) && m.strike(time.Now(), err, said.RetryAfter),
-		said == nil && m.strike(time.Now(), err, 0):
-		f.drop(m, err, true)
+	case errors.Is(err, source.ErrBusy):
+		m.rest = time.Now().Add(busyRest)
 	default:
-		f.falter(m, err.Error())
+		wait := time.Duration(0)
+		if errors.As(err, &said) {
+			wait = said.RetryAfter
+		}
+		f.strike(m, err, wait)
 	}
 	return nil
+}
+
+// strike is what becomes of a source after a passing fault. It comes back when it
+// is found again later.
+func (f *fetch) strike(m *member, err error, wait time.Duration) {
+	now := time.Now()
+	f.falter(m, err.Error())
+	if m.strike(now, err, wait) && (!f.crowd.last(m) || now.Sub(m.failing) > lastPatience) {
+		m.passing = true
+		f.drop(m, err, f.matters(m))
+	}
+}
+
+// matters tells whether the user should hear of a source's fault: not where one
+// way to the Hub silently takes the place of another.
+func (f *fetch) matters(m *member) bool {
+	return m.Kind() != source.Hub || f.crowd.living(source.Hub) <= 1
 }
 
 // falter tells the user, once for each source, that it failed or fell silent
 // although it may still be of use.
 func (f *fetch) falter(m *member, text string) {
 	f.log.Debug("source faltered", "source", m.Name(), "why", text)
-	if !m.faltered {
+	if !m.faltered && f.matters(m) {
 		m.faltered = true
 		f.board.note(Note{Source: m.Name(), Text: text + "; others take over what it was to bring"})
 	}
@@ -426,37 +546,36 @@ func (f *fetch) called(e *errand, err error) bool {
 	return errors.Is(err, context.Canceled) && !e.quiet
 }
 
-// wrong deals with bytes that do not match what peers say of the chunks. A
-// peer's word is worth less than the Hub's bytes, so if those do not match, it is
-// the word that goes.
+// wrong deals with bytes that do not match what peers say of the chunks. Where
+// the Hub or a mirror sent them, it is one word against another: from then on
+// nobody's word on chunks counts, and the whole file's hash decides.
 func (f *fetch) wrong(m *member, err error) {
-	if m.Kind() == source.Hub && f.hearsay.current != nil {
+	if m.Kind() == source.Hub && !f.proven && f.hearsay.current != nil {
 		f.log.Warn("what peers say of the chunks does not match the Hub's bytes", "err", err)
-		f.discredit(fmt.Errorf("its word on the file's chunks does not match the Hub's bytes"))
+		f.acquit(f.hearsay.current)
+		f.refute()
 		return
 	}
 	m.wrongBy = f.hearsay.current
 	f.drop(m, err, true)
 }
 
-// discredit drops who vouched for the map in use, and the map.
-func (f *fetch) discredit(why error) {
-	f.acquit(f.hearsay.current)
-	for _, v := range f.hearsay.current.vouchers {
-		f.drop(v, fmt.Errorf("%s: %w", v.Name(), why), true)
-	}
+// refute puts the map in use aside.
+func (f *fetch) refute() {
+	f.hearsay.refuted = append(f.hearsay.refuted, f.hearsay.current)
 	f.hearsay.use(nil)
 }
 
-// acquit takes back those that were dropped only because a map says so that
-// turned out to be a lie.
-func (f *fetch) acquit(lie *group) {
+// acquit takes back those that were dropped only because a map says so that may
+// be a lie. It reports whether there were any.
+func (f *fetch) acquit(lie *group) (any bool) {
 	for _, m := range f.crowd.all {
 		if m.dropped && m.wrongBy == lie {
-			m.dropped, m.wrongBy, m.strikes = false, nil, 0
-			f.board.note(Note{Source: m.Name(), Text: m.Name() + " was right after all and is asked again"})
+			m.dropped, m.wrongBy, m.strikes, any = false, nil, 0, true
+			f.board.note(Note{Source: m.Name(), Text: m.Name() + " may have been right after all and is asked again"})
 		}
 	}
+	return any
 }
 
 // drop takes a source out of this download for good. loud tells the user.
@@ -471,6 +590,7 @@ func (f *fetch) drop(m *member, err error, loud bool) {
 			e.cancel()
 		}
 	}
+	f.limitHub()
 	if f.t.cfg.Failed != nil {
 		f.t.cfg.Failed(m.Name(), f.entry, err)
 	}
@@ -557,7 +677,10 @@ func (f *fetch) publish() {
 	if f.resumed > 0 {
 		states = append([]SourceState{{Kind: source.Local, Name: "resumed", Bytes: f.resumed}}, states...)
 	}
-	done := f.resumed
+	if f.reused > 0 {
+		states = append([]SourceState{{Kind: source.Reuse, Name: "this machine", Bytes: f.reused}}, states...)
+	}
+	done := f.resumed + f.reused
 	for _, m := range f.crowd.all {
 		done += m.bytes
 	}

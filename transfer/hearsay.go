@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 // before it lets their bytes in unchecked; the blob's own hash decides anyway.
 const mapPatience = 500 * time.Millisecond
 
+// mapVoices is how many peers are asked for their map, of all that are found: it
+// takes 32 bytes for each 256 KiB of the blob.
+const mapVoices = 4
+
 // hearsay is what peers say that a blob's chunks are. A map is adopted, and what
 // arrives is held against it, so that a wrong byte is pinned on its sender at
 // once. But a map is only as good as who vouched for it: when the whole does not
@@ -22,7 +27,9 @@ type hearsay struct {
 	layout  chunk.Map                 // the cut everybody uses, without hashes
 	groups  []*group
 	current *group
-	pending int // peers asked that have not answered
+	refuted []*group // what the Hub's bytes spoke against
+	pending int      // peers asked that have not answered
+	voices  int      // peers asked
 	until   time.Time
 }
 
@@ -45,7 +52,7 @@ func newHearsay(layout chunk.Map) *hearsay {
 }
 
 // chosen is the map to hold bytes against; without hashes where there is none.
-func (h *hearsay) chosen() chunk.Map { return *h.adopted.Load() }
+func (h *hearsay) chosen() *chunk.Map { return h.adopted.Load() }
 
 // settled reports whether peers' bytes may come in.
 func (h *hearsay) settled(now time.Time) bool {
@@ -57,7 +64,8 @@ func (h *hearsay) ask(ctx context.Context, now time.Time, e *fetch, peers []*mem
 	if h.layout.Len() < 2 {
 		return // the blob's own hash says it all
 	}
-	for _, p := range peers {
+	for _, p := range peers[:max(0, min(len(peers), mapVoices-h.voices))] {
+		h.voices++
 		mapper, ok := p.Source.(source.Mapper)
 		if !ok {
 			continue
@@ -95,6 +103,9 @@ func (h *hearsay) hear(t toldMap) {
 func (h *hearsay) best() *group {
 	var best *group
 	for _, g := range h.groups {
+		if slices.Contains(h.refuted, g) {
+			continue
+		}
 		if best == nil || g.living() > best.living() {
 			best = g
 		}

@@ -34,6 +34,9 @@ type Config struct {
 	Resolve func(context.Context, ref.File) (Resolved, error)
 	// Peers finds who of the neighbours holds a blob. It may take its time.
 	Peers func(context.Context, ref.Entry) ([]source.Source, error)
+	// Neighbours are nodes that may hold chunks of a blob in other blobs; may be
+	// nil.
+	Neighbours func() []source.Source
 	// Hub is the last resort: the Hub and its mirrors, at once.
 	Hub func(ref.Entry) []source.Source
 	// Failed is told of a source that said it does not hold the blob after all;

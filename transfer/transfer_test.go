@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,8 +35,10 @@ type teller struct {
 
 	fail    error // of Open
 	died    atomic.Bool
-	dieAt   int64 // bodies end with an error once so many bytes were sent in all; 0: never
-	stallAt int64 // likewise, but they fall silent
+	healed  atomic.Bool  // it does not die any more
+	busy    atomic.Int32 // so many times it says that it is
+	dieAt   int64        // bodies end with an error once so many bytes were sent in all; 0: never
+	stallAt int64        // likewise, but they fall silent
 }
 
 func (s *teller) Name() string      { return s.name }
@@ -45,7 +48,10 @@ func (s *teller) Open(ctx context.Context, _ ref.Entry, off, n int64) (io.ReadCl
 	if s.fail != nil {
 		return nil, s.fail
 	}
-	if s.died.Load() {
+	if s.busy.Add(-1) >= 0 {
+		return nil, source.ErrBusy
+	}
+	if s.died.Load() && !s.healed.Load() {
 		return nil, errDied
 	}
 	return &telling{ctx, s, bytes.NewReader(s.content[off : off+n])}, nil
@@ -74,7 +80,7 @@ func (t *telling) Read(p []byte) (int, error) {
 		<-t.ctx.Done()
 		return 0, t.ctx.Err()
 	}
-	if t.s.dieAt > 0 && t.s.sent.Load() >= t.s.dieAt {
+	if t.s.dieAt > 0 && !t.s.healed.Load() && t.s.sent.Load() >= t.s.dieAt {
 		t.s.died.Store(true)
 		return 0, errDied
 	}
@@ -299,6 +305,53 @@ func TestMapThatContradictsTheHubGoes(t *testing.T) {
 	w.theHub()
 	res := w.get()
 	require.Contains(t, dropped(res), "liar")
+}
+
+func TestLieEverywhereDoesNotTakeTheHubDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	other := bytes.Clone(w.content)
+	for i := range other {
+		other[i] ^= 0x55
+	}
+	liar.m, liar.stallAt = mapOf(other), 1
+	w.theHub()
+	require.Contains(t, dropped(w.get()), "liar")
+}
+
+func TestHonestHolderIsAskedAgainWhenTheLiarFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	liar.m = mapOf(flip(w.content, 5))
+	liar.content = flip(w.content, 5)
+	liar.dieAt = 2 * chunk.FixedLen
+	w.peer("honest").m = chunk.Map{}
+	w.get()
+}
+
+func TestBlipIsForgiven(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []source.Kind{source.Peer, source.Hub} {
+		w := newWorld(t, big)
+		var s *teller
+		if kind == source.Peer {
+			s = w.peer("only")
+		} else {
+			s = w.theHub()
+		}
+		s.dieAt = 3 * chunk.FixedLen
+		time.AfterFunc(1500*time.Millisecond, func() { s.healed.Store(true) })
+		w.get()
+	}
+}
+
+func TestBusyHolderIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("busy").busy.Store(6)
+	require.Empty(t, dropped(w.get()))
 }
 
 func TestHubThatSendsWrongBytesIsAnError(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // WatchesFolders is false where watching a folder opens each file in it.
@@ -21,3 +23,10 @@ func StampOf(fi fs.FileInfo) Stamp {
 
 // WriteBehind does nothing here: the system has no such wish to express.
 func WriteBehind(*os.File, int64, int64) {}
+
+// stepBack puts the calling thread into the system's background, which slows its
+// use of processor and disk alike. It is only a wish, so faults do not matter.
+func stepBack() {
+	const darwinThread, darwinBackground = 3, 0x1000
+	_ = unix.Setpriority(darwinThread, 0, darwinBackground)
+}

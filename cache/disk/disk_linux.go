@@ -27,3 +27,18 @@ func StampOf(fi fs.FileInfo) Stamp {
 func WriteBehind(f *os.File, off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }
+
+// How a thread steps back: it gets a tenth of a processor that others want, and
+// the disk when nobody else does.
+const (
+	backgroundNice = 10
+	ioOfProcess    = 1       // IOPRIO_WHO_PROCESS
+	ioIdle         = 3 << 13 // IOPRIO_CLASS_IDLE
+)
+
+// stepBack lowers the calling thread. It is only a wish, so faults do not matter.
+func stepBack() {
+	tid := unix.Gettid()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioOfProcess, uintptr(tid), ioIdle)
+}

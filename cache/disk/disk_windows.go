@@ -81,3 +81,14 @@ func removeLocked(f *flock.Flock) error {
 
 // WriteBehind does nothing here: the system has no such wish to express.
 func WriteBehind(*os.File, int64, int64) {}
+
+var setThreadPriority = windows.NewLazySystemDLL("kernel32.dll").NewProc("SetThreadPriority")
+
+// stepBack puts the calling thread into the system's background, which slows its
+// use of processor and disk alike. It is only a wish, so faults do not matter.
+func stepBack() {
+	const backgroundBegin, thisThread = 0x10000, ^uintptr(1)
+	if setThreadPriority.Find() == nil {
+		_, _, _ = setThreadPriority.Call(thisThread, backgroundBegin)
+	}
+}

@@ -64,7 +64,7 @@ func newEngine(c *cache.Cache, h *hub.Client, s swarm, log *slog.Logger) *engine
 	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
 	e.transfer = transfer.New(transfer.Config{
-		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Hub: h.Sources, Failed: e.failed, Log: log,
+		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: h.Sources, Failed: e.failed, Log: log,
 	})
 	return e
 }
@@ -183,6 +183,19 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (all []source.Sourc
 		}
 	}
 	return all, ctx.Err()
+}
+
+// neighbours are nodes that may hold chunks of a blob in other blobs.
+func (e *engine) neighbours() (all []source.Source) {
+	if e.members == nil {
+		return nil
+	}
+	members := e.members()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	for _, n := range members[:min(len(members), probeMost)] {
+		all = append(all, e.dialer.Source(n.Name, n.Addr))
+	}
+	return all
 }
 
 // claims turns what the swarm knows into what the resolver weighs.

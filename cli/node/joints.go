@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hffs/cache"
+	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/discovery"
 	"hffs/gossip"
@@ -213,7 +214,10 @@ func (n *Node) forget(name string, etag ref.ETag) {
 }
 
 // store lets the peers' door hand out what the cache holds.
-type store struct{ cache *cache.Cache }
+type store struct {
+	cache    *cache.Cache
+	learning chan struct{} // held while a blob is read for somebody who asks
+}
 
 func (s store) Held(etag ref.ETag) (peer.Held, error) {
 	h, err := s.cache.Blob(etag)
@@ -233,6 +237,34 @@ type held struct{ *cache.Held }
 
 func (h held) File() *os.File { return h.Held.File }
 func (h held) Size() int64    { return h.Blob.Size }
+
+// ContentMap makes the map of a blob that was not looked at yet, one at a time.
+func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
+	m, err := s.cache.ContentMap(b)
+	if !errors.Is(err, cache.ErrNotFound) {
+		return m, err
+	}
+	select {
+	case s.learning <- struct{}{}:
+		defer func() { <-s.learning }()
+	case <-ctx.Done():
+		return m, ctx.Err()
+	}
+	if err := s.cache.Learn(ctx, b); err != nil {
+		return m, err
+	}
+	return s.cache.ContentMap(b)
+}
+
+func (s store) HasChunks(hashes []chunk.Hash) []bool {
+	has := make([]bool, len(hashes))
+	for i, places := range s.cache.Chunks(hashes) {
+		has[i] = len(places) > 0
+	}
+	return has
+}
+
+func (s store) ReadChunk(h chunk.Hash, buf []byte) ([]byte, error) { return s.cache.ReadChunk(h, buf) }
 
 func (s store) Have(etag ref.ETag) (have, size int64, ok bool) { return s.cache.PartialHave(etag) }
 

@@ -115,11 +115,13 @@ func (n *Node) newFinders() error {
 
 // newDoors puts the handlers of the rooms behind the two ports.
 func (n *Node) newDoors() {
-	blobs := peer.NewServer(store{n.cache}, n.cfg.Log)
+	blobs := peer.NewServer(store{n.cache, make(chan struct{}, 1)}, n.cfg.Log)
 	blobs.Sent = n.countSent
 	blobs.Limit = peer.Limit(n.cfg.LimitUp)
 	open := http.NewServeMux()
-	open.Handle(peer.PathBlobs, blobs)
+	for _, path := range peer.Paths {
+		open.Handle(path, blobs)
+	}
 	open.Handle("/v1/", n.swarm.Handler())
 	n.door = server(open, n.cfg.Log)
 	local := http.NewServeMux()

@@ -54,14 +54,16 @@ func (d *Dialer) Close() { d.http.CloseIdleConnections() }
 
 // Source is the node called name, whose door is at addr.
 func (d *Dialer) Source(name string, addr netip.AddrPort) *Source {
-	return &Source{name: name, base: "http://" + addr.String() + PathBlobs, http: d.http}
+	origin := "http://" + addr.String()
+	return &Source{name: name, origin: origin, base: origin + PathBlobs, http: d.http}
 }
 
 // Source is another node.
 type Source struct {
-	name string
-	base string
-	http *http.Client
+	name   string
+	origin string
+	base   string // of blobs
+	http   *http.Client
 }
 
 // Name is the node's name.
@@ -97,7 +99,11 @@ func (s *Source) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCl
 
 // Map asks for the hashes of the blob's chunks.
 func (s *Source) Map(ctx context.Context, b ref.Blob) (chunk.Map, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+string(b.ETag)+"/map", nil)
+	return s.getMap(ctx, PathBlobs+string(b.ETag)+"/map", b.Size)
+}
+
+func (s *Source) getMap(ctx context.Context, path string, size int64) (chunk.Map, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.origin+path, nil)
 	if err != nil {
 		return chunk.Map{}, err
 	}
@@ -109,7 +115,7 @@ func (s *Source) Map(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 	if resp.StatusCode != http.StatusOK {
 		return chunk.Map{}, s.refusal(resp)
 	}
-	m, err := chunk.DecodeMap(resp.Body, b.Size)
+	m, err := chunk.DecodeMap(resp.Body, size)
 	if err != nil {
 		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
 	}
@@ -147,8 +153,10 @@ func (s *Source) refusal(resp *http.Response) error {
 		return fmt.Errorf("%s: %w", s.name, source.ErrGone)
 	case http.StatusGone:
 		return fmt.Errorf("%s: %w", s.name, source.ErrChanged)
-	case http.StatusServiceUnavailable, http.StatusInternalServerError:
-		return fmt.Errorf("%s is busy: %s", s.name, resp.Status)
+	case http.StatusServiceUnavailable:
+		return fmt.Errorf("%s: %w", s.name, source.ErrBusy)
+	case http.StatusInternalServerError:
+		return fmt.Errorf("%s: %s", s.name, resp.Status)
 	}
 	return fmt.Errorf("%s: %w: %s", s.name, source.ErrRefused, resp.Status)
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -54,6 +55,54 @@ func (s *shelf) Held(etag ref.ETag) (Held, error) {
 	}
 	f, err := os.Open(s.path)
 	return onShelf{f, data}, err
+}
+
+// pieces is what the shelf's content is made of.
+func (s *shelf) pieces() (chunk.Map, []byte) {
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		panic(err)
+	}
+	return contentMap(data), data
+}
+
+func contentMap(data []byte) chunk.Map {
+	maps, err := chunk.Scan(context.Background(), bytes.NewReader(data), int64(len(data)), chunk.ScanOptions{})
+	if err != nil {
+		panic(err)
+	}
+	return maps[0]
+}
+
+func (s *shelf) ContentMap(_ context.Context, b ref.Blob) (chunk.Map, error) {
+	m, _ := s.pieces()
+	if b.ETag != s.etag || m.FileHash().String() != string(b.Xet) {
+		return chunk.Map{}, source.ErrGone
+	}
+	return m, nil
+}
+
+func (s *shelf) HasChunks(hashes []chunk.Hash) []bool {
+	out := make([]bool, len(hashes))
+	m, _ := s.pieces()
+	held := map[chunk.Hash]bool{}
+	for i := range m.Len() {
+		held[m.Hash(i)] = true
+	}
+	for i, h := range hashes {
+		out[i] = held[h]
+	}
+	return out
+}
+
+func (s *shelf) ReadChunk(h chunk.Hash, _ []byte) ([]byte, error) {
+	m, data := s.pieces()
+	for i := range m.Len() {
+		if m.Hash(i) == h {
+			return data[m.Offset(i):m.Offset(i+1)], nil
+		}
+	}
+	return nil, source.ErrGone
 }
 
 func (s *shelf) Have(ref.ETag) (int64, int64, bool) { return s.have, 1000, s.have > 0 }
@@ -191,7 +240,7 @@ func TestDoorOnlyReads(t *testing.T) {
 		{"PUT", PathBlobs + string(e.Blob.ETag), "", 405},
 		{"DELETE", PathBlobs + string(e.Blob.ETag), "", 405},
 		{"GET", PathBlobs + strings.Repeat("0", 64), "", 404},
-		{"GET", PathBlobs + "../../etc/passwd", "", 400},
+		{"GET", PathBlobs + "..%2f..%2fetc%2fpasswd", "", 400},
 		{"GET", PathBlobs + strings.ToUpper(string(e.Blob.ETag)), "", 400},
 		{"GET", PathBlobs + `"` + string(e.Blob.ETag) + `"`, "", 400},
 		{"GET", PathBlobs, "", 400},
@@ -203,6 +252,74 @@ func TestDoorOnlyReads(t *testing.T) {
 		w := httptest.NewRecorder()
 		door.ServeHTTP(w, r)
 		require.Equal(t, c.want, w.Code, "%s %s %s", c.method, c.path, c.ranges)
+	}
+}
+
+func TestContentMapIsProven(t *testing.T) {
+	t.Parallel()
+	content := sourcetest.Content(1 << 20)
+	src, e, _ := serve(t, content, nil)
+	e.Blob.Xet = ref.XetHash(contentMap(content).FileHash().String())
+	m, err := src.ContentMap(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.Equal(t, contentMap(content), m)
+
+	other := contentMap(sourcetest.Content(1<<20 - 1))
+	e.Blob.Xet = ref.XetHash(other.FileHash().String())
+	_, err = src.ContentMap(t.Context(), e.Blob)
+	require.ErrorIs(t, err, source.ErrGone)
+	liar, le, _ := serve(t, content, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = chunk.EncodeMap(w, contentMap(content)) })
+	})
+	le.Blob.Xet = e.Blob.Xet
+	_, err = liar.ContentMap(t.Context(), le.Blob)
+	require.ErrorIs(t, err, source.ErrRefused)
+}
+
+func TestChunksOfAnOlderRevision(t *testing.T) {
+	t.Parallel()
+	old := sourcetest.Content(2 << 20)
+	src, e, _ := serve(t, old, nil)
+	fresh := append(append(bytes.Clone(old[:1<<20]), sourcetest.Content(300_000)...), old[1<<20:]...)
+	m := contentMap(fresh)
+	has, err := src.HasChunks(t.Context(), m)
+	require.NoError(t, err)
+	require.Greater(t, has.Bytes(m), int64(len(old))*9/10)
+	require.False(t, has.Full())
+
+	first := 0
+	for !has.Has(first) || !has.Has(first+1) || !has.Has(first+2) {
+		first++
+	}
+	off, n := m.Bytes(chunk.Span{First: first, End: first + 3})
+	e.Blob.Size = int64(len(fresh))
+	body, err := src.OfChunks(m).Open(t.Context(), e, off, n)
+	require.NoError(t, err)
+	got, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	require.True(t, bytes.Equal(fresh[off:off+n], got))
+
+	lacking := has.NextMissing(0)
+	off, n = m.Bytes(chunk.Span{First: lacking, End: lacking + 1})
+	body, err = src.OfChunks(m).Open(t.Context(), e, off, n)
+	require.NoError(t, err)
+	_, err = io.ReadAll(body)
+	require.ErrorIs(t, err, source.ErrGone)
+	_, err = src.OfChunks(m).Open(t.Context(), e, off+1, n)
+	require.Error(t, err, "not where a chunk begins")
+}
+
+func TestChunkRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, _, s := serve(t, []byte("hello"), nil)
+	door := NewServer(s, slog.New(slog.DiscardHandler))
+	for path, most := range map[string]int{PathChunks: MaxChunks, pathHave: MaxHave} {
+		for n, want := range map[int]int{0: 400, 31: 400, 32: 200, most * 32: 200, most*32 + 32: 400} {
+			w := httptest.NewRecorder()
+			door.ServeHTTP(w, httptest.NewRequest("POST", "http://x"+path, bytes.NewReader(make([]byte, n))))
+			require.Equal(t, want, w.Code, "%s with %d bytes", path, n)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,13 @@ type Store interface {
 	Held(etag ref.ETag) (Held, error)
 	// Have is how many bytes of a blob that is being fetched are here.
 	Have(etag ref.ETag) (have, size int64, ok bool)
+	// ContentMap is the content-defined map of a blob, proven by its Xet hash. It
+	// may be made only now, from the blob's bytes.
+	ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error)
+	// HasChunks says which chunks are here; a hint, since blobs come and go.
+	HasChunks(hashes []chunk.Hash) []bool
+	// ReadChunk reads one into buf and checks it.
+	ReadChunk(h chunk.Hash, buf []byte) ([]byte, error)
 }
 
 // Server is the door: an http.Handler for everything below [PathBlobs]. It
@@ -55,11 +63,18 @@ type Server struct {
 	Limit *rate.Limiter
 
 	places chan struct{}
+	mux    *http.ServeMux
 }
 
 // NewServer makes a door onto a store.
 func NewServer(store Store, log *slog.Logger) *Server {
-	return &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests)}
+	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), mux: http.NewServeMux()}
+	s.mux.HandleFunc("GET "+PathBlobs, s.blob)
+	s.mux.HandleFunc("GET "+PathMaps+"{xet}", s.contentMap)
+	s.mux.HandleFunc("POST "+pathHave, s.chunksHave)
+	s.mux.HandleFunc("POST "+PathChunks, s.chunks)
+	s.mux.HandleFunc("/", readOnly)
+	return s
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,11 +86,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "too many requests at once")
 		return
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		refuse(w, http.StatusMethodNotAllowed, "this door only reads")
-		return
-	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// readOnly says no to whatever would change something.
+func readOnly(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	refuse(w, http.StatusMethodNotAllowed, "this door only reads")
+}
+
+func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 	name, isMap := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, PathBlobs), "/map")
 	etag, err := ref.ParseETag(name)
 	if err != nil || string(etag) != name {
@@ -88,11 +108,35 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer held.Close()
-	if isMap {
-		s.serveMap(w, r, held)
+	if !isMap {
+		s.serveBlob(w, r, etag, held)
 		return
 	}
-	s.serveBlob(w, r, etag, held)
+	m, err := held.Map()
+	if err != nil {
+		refuse(w, http.StatusNotFound, "its chunk hashes are not known")
+		return
+	}
+	s.sendMap(w, r, m)
+}
+
+func (s *Server) contentMap(w http.ResponseWriter, r *http.Request) {
+	xet, err := ref.ParseXetHash(r.PathValue("xet"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "a map is named by its Xet hash, 64 hex digits")
+		return
+	}
+	etag, err := ref.ParseETag(r.URL.Query().Get("etag"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the blob's etag is missing")
+		return
+	}
+	m, err := s.Store.ContentMap(r.Context(), ref.Blob{ETag: etag, Xet: xet})
+	if err != nil {
+		refuse(w, http.StatusNotFound, source.ErrGone.Error())
+		return
+	}
+	s.sendMap(w, r, m)
 }
 
 func (s *Server) refuseHeld(w http.ResponseWriter, etag ref.ETag, err error) {
@@ -110,18 +154,13 @@ func (s *Server) refuseHeld(w http.ResponseWriter, etag ref.ETag, err error) {
 	}
 }
 
-func (s *Server) serveMap(w http.ResponseWriter, r *http.Request, held Held) {
-	m, err := held.Map()
-	if err != nil {
-		refuse(w, http.StatusNotFound, "its chunk hashes are not known")
-		return
-	}
+func (s *Server) sendMap(w http.ResponseWriter, r *http.Request, m chunk.Map) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", fmt.Sprint(m.EncodedLen()))
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace + time.Duration(m.EncodedLen()/slowest)*time.Second))
 	if err := chunk.EncodeMap(w, m); err != nil {
 		s.Log.Debug("map was not sent", "err", err)
 	}

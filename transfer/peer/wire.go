@@ -7,6 +7,10 @@
 //	GET  /v1/blobs/{etag}      the blob's bytes; one Range at most; 200, 206, 416
 //	HEAD /v1/blobs/{etag}      whether it is held, and its size
 //	GET  /v1/blobs/{etag}/map  the hashes of its chunks (see below)
+//	GET  /v1/maps/{xet hash}?etag={etag}
+//	                           the blob's content-defined map, whose root is that hash
+//	POST /v1/chunks/have       which of these chunks are held, in whatever blob
+//	POST /v1/chunks            these chunks' bytes
 //
 // A blob that is not held is 404; [HeaderHave] then tells how much of it has
 // arrived where it is being fetched. A blob whose file changed since it was
@@ -14,14 +18,31 @@
 //
 // A map has the form that chunk.EncodeMap gives it; the blob's size, which the
 // asker knows from the Hub, bounds what it takes.
+//
+// Chunks are asked for by their raw hashes, 32 bytes each, one behind the other,
+// at most [MaxHave] or [MaxChunks] of them. The first answer is a bit for each,
+// from the lowest bit of the first byte on; the second one is, for each in the
+// order asked for, its length (u32, little-endian) and its bytes. Length 0 says
+// that it is not held.
 package peer
 
 // What stands on the wire.
 const (
-	PathBlobs = "/v1/blobs/"
+	PathBlobs  = "/v1/blobs/"
+	PathMaps   = "/v1/maps/"
+	PathChunks = "/v1/chunks"
+	pathHave   = "/v1/chunks/have"
+
+	// MaxHave and MaxChunks bound what one request asks for.
+	MaxHave   = 8192
+	MaxChunks = 1024
+	hashLen   = 32
 
 	// HeaderHave is "<bytes here> <size>" for a blob that is being fetched.
 	HeaderHave = "Hffs-Have"
 	// HeaderReason says in words why a request was refused.
 	HeaderReason = "Hffs-Reason"
 )
+
+// Paths are all that the server answers for.
+var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/"}

@@ -86,6 +86,13 @@ func New(m chunk.Map, have *chunk.Have) *Plan {
 // Add makes a source known; has is nil for one that holds the whole blob.
 func (p *Plan) Add(source int, has *chunk.Have) { p.sources[source] = &sourceState{has: has} }
 
+// Limit says anew what a source holds; nil is the whole blob.
+func (p *Plan) Limit(source int, has *chunk.Have) {
+	if s := p.sources[source]; s != nil {
+		s.has = has
+	}
+}
+
 // Remove forgets a source; its tasks must have ended or end soon.
 func (p *Plan) Remove(source int) { delete(p.sources, source) }
 
@@ -108,6 +115,26 @@ func (p *Plan) Done() bool { return p.have.Full() }
 
 // Have is the set of chunks that are there; the plan's own, to be read only.
 func (p *Plan) Have() *chunk.Have { return p.have }
+
+// Hold keeps chunk i from being handed out: it is being brought by other means.
+// It reports whether the chunk was missing and free.
+func (p *Plan) Hold(i int) bool {
+	if p.have.Has(i) || p.flying[i] > 0 {
+		return false
+	}
+	p.flying[i]++
+	return true
+}
+
+// Release ends a Hold; brought says whether the chunk is there now.
+func (p *Plan) Release(i int, brought bool) {
+	p.flying[i]--
+	if brought {
+		p.have.Add(i)
+		return
+	}
+	p.cursor = min(p.cursor, i)
+}
 
 // Got says that a task has brought chunk i. It reports whether that was news.
 func (p *Plan) Got(id, i int) bool {

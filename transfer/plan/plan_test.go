@@ -108,6 +108,24 @@ func TestSourceIsOnlyAskedForWhatItHas(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestHeldChunksAreNotHandedOut(t *testing.T) {
+	p := New(blob(10), chunk.NewHave(10))
+	p.Add(1, nil)
+	for i := range 6 {
+		require.True(t, p.Hold(i))
+	}
+	require.False(t, p.Hold(3))
+	a, _, ok := p.Next(1)
+	require.True(t, ok)
+	require.Equal(t, 6, a.Span.First)
+	p.Release(2, true)
+	p.Release(4, false)
+	b, _, ok := p.Next(1)
+	require.True(t, ok)
+	require.Equal(t, chunk.Span{First: 4, End: 5}, b.Span)
+	require.False(t, p.Hold(2), "it is there")
+}
+
 // TestEveryRunEnds plays random downloads: sources of random rates that hold
 // random parts, fail, stall, come late and lose chunks. Whatever happens, no
 // source is asked for what it lacks, no chunk is in more than two hands, and as

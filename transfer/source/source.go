@@ -19,7 +19,8 @@ type Kind string
 const (
 	Peer  Kind = "peer"  // another node
 	Hub   Kind = "hub"   // the Hub, one of its mirrors, or what they redirect to
-	Local Kind = "local" // this machine's own disk
+	Local Kind = "local" // the file was here, or part of it
+	Reuse Kind = "reuse" // chunks of other files on this disk
 )
 
 // Source is anything that bytes of a blob can be fetched from.
@@ -35,6 +36,22 @@ type Source interface {
 	Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error)
 }
 
+// A ContentMapper is a source that can give a blob's content-defined map, proven
+// by the Xet hash that the Hub stated.
+type ContentMapper interface {
+	ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error)
+}
+
+// A ChunkHolder may hold chunks of a blob in other blobs, such as an older
+// revision.
+type ChunkHolder interface {
+	Source
+	// HasChunks says which of m's chunks are there.
+	HasChunks(ctx context.Context, m chunk.Map) (*chunk.Have, error)
+	// OfChunks is a source for ranges of m that begin and end with chunks.
+	OfChunks(m chunk.Map) Source
+}
+
 // A Mapper is a source that can also tell what a blob is made of.
 type Mapper interface {
 	Map(ctx context.Context, b ref.Blob) (chunk.Map, error)
@@ -47,6 +64,8 @@ var (
 	ErrGone = errors.New("not held here")
 	// ErrChanged: the source found its own copy changed since it was checked.
 	ErrChanged = errors.New("its copy has changed on disk")
+	// ErrBusy: the source has its hands full and may be asked again soon.
+	ErrBusy = errors.New("busy")
 	// ErrRefused: the source will not serve us, whatever we ask for again.
 	ErrRefused = errors.New("refused")
 )

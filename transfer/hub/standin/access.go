@@ -44,7 +44,7 @@ func (h *Hub) look(name ref.Repo, token string) (v view, ok bool) {
 	if !ok {
 		return v, false
 	}
-	v = view{repo: *h.repos[name], granted: h.tokens[token][name]}
+	v = view{repo: *h.repos[name], granted: h.tokens[token][name] || h.writers[token]}
 	v.commits, v.refs = maps.Clone(v.commits), maps.Clone(v.refs)
 	return v, v.granted || !v.private
 }

@@ -60,6 +60,7 @@ func only(all map[string]any, q url.Values) map[string]any {
 	if len(want) == 0 {
 		return all
 	}
+	all["xetEnabled"] = true // told only to those who ask: older clients, before they upload
 	some := map[string]any{}
 	for _, k := range append(want, "_id", "id") {
 		if v, ok := all[k]; ok {

@@ -46,8 +46,8 @@ func TestInfo(t *testing.T) {
 	require.Contains(t, plain, `"siblings":[{"rfilename":"config.json"},`)
 	require.Contains(t, get(t, run.URL()+"/api/datasets/acme/data").body, `"id":"acme/data"`)
 
-	a := get(t, run.URL()+"/api/models/acme/tiny?expand=sha&expand=xetEnabled")
-	require.Equal(t, fmt.Sprintf(`{"_id":%q,"id":"acme/tiny","sha":%q}`, objectID("acme/tiny"), commit), a.body)
+	a := get(t, run.URL()+"/api/models/acme/tiny?expand=sha&expand=xetEnabled&expand=unheardOf")
+	require.Equal(t, fmt.Sprintf(`{"_id":%q,"id":"acme/tiny","sha":%q,"xetEnabled":true}`, objectID("acme/tiny"), commit), a.body)
 	require.Equal(t, weakETag([]byte(a.body)), a.Header.Get("Etag"))
 
 	h.Gate(tiny, "manual")

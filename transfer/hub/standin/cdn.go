@@ -23,14 +23,18 @@ var signKey = func() []byte {
 
 // sign makes the URL under which the CDN gives the object for a while.
 func (x *exchange) sign(object, file string) string {
+	expires := x.expires()
+	q := "X-Xet-Cas-Uid=public&response-content-disposition=" + url.QueryEscape(disposition(file)) +
+		"&Expires=" + expires + "&Policy=standin&Signature=" + signature(object, expires) + "&Key-Pair-Id=KSTANDIN"
+	return x.cdnBase() + object + "?" + q
+}
+
+func (x *exchange) expires() string {
 	life := x.h.LinkLife
 	if life == 0 {
 		life = time.Hour
 	}
-	expires := strconv.FormatInt(time.Now().Add(life).UnixMilli(), 10)
-	q := "X-Xet-Cas-Uid=public&response-content-disposition=" + url.QueryEscape(disposition(file)) +
-		"&Expires=" + expires + "&Policy=standin&Signature=" + signature(object, expires) + "&Key-Pair-Id=KSTANDIN"
-	return x.cdnBase() + object + "?" + q
+	return strconv.FormatInt(time.Now().Add(life).UnixMilli(), 10)
 }
 
 // signature covers what must not be changed: the object and when it expires.
@@ -41,12 +45,16 @@ func signature(object, expires string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// cdnBase is the CDN's origin as the caller can reach it: a CDN that listens on
-// all addresses is where the caller found the Hub.
+// cdnBase is the CDN's origin as the caller can reach it: a server that listens
+// on all addresses is where the caller found this one.
 func (x *exchange) cdnBase() string {
-	u, err := url.Parse(x.run.cdnURL)
+	return x.reachable(x.run.CDNURL())
+}
+
+func (x *exchange) reachable(origin string) string {
+	u, err := url.Parse(origin)
 	if ip := net.ParseIP(u.Hostname()); err != nil || ip == nil || !ip.IsUnspecified() {
-		return x.run.cdnURL
+		return origin
 	}
 	host, _, err := net.SplitHostPort(x.r.Host)
 	if err != nil {
@@ -56,6 +64,9 @@ func (x *exchange) cdnBase() string {
 }
 
 func (x *exchange) routeCDN() func() {
+	if name, ok := strings.CutPrefix(x.r.URL.Path, xorbPrefix); ok {
+		return x.routeXorb(name)
+	}
 	x.h.mu.Lock()
 	o, ok := x.h.objects[x.r.URL.Path]
 	x.h.mu.Unlock()
@@ -69,21 +80,31 @@ func (x *exchange) routeCDN() func() {
 // object serves from the CDN: no commit, no linked headers, and an ETag that is
 // not the file's.
 func (x *exchange) object(o object) {
+	if !x.signedFor(x.r.URL.Path) {
+		return
+	}
+	h := x.w.Header()
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", x.r.URL.Query().Get("response-content-disposition"))
+	h.Set("Etag", quote(cdnHash(o.content)))
+	x.file(o.content)
+}
+
+// signedFor checks the URL's signature over what, and has answered when it says
+// no.
+func (x *exchange) signedFor(what string) bool {
 	q := x.r.URL.Query()
 	expires, err := strconv.ParseInt(q.Get("Expires"), 10, 64)
 	switch {
-	case err != nil || !hmac.Equal([]byte(q.Get("Signature")), []byte(signature(x.r.URL.Path, q.Get("Expires")))):
+	case err != nil || !hmac.Equal([]byte(q.Get("Signature")), []byte(signature(what, q.Get("Expires")))):
 		x.denied("Access denied")
 	case time.Now().UnixMilli() >= expires:
 		x.denied("Request has expired")
 	default:
-		h := x.w.Header()
-		h.Set("Accept-Ranges", "bytes")
-		h.Set("Content-Type", "application/octet-stream")
-		h.Set("Content-Disposition", q.Get("response-content-disposition"))
-		h.Set("Etag", quote(cdnHash(o.content)))
-		x.file(o.content)
+		return true
 	}
+	return false
 }
 
 func (x *exchange) denied(message string) {

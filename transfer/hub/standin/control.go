@@ -17,7 +17,8 @@ import (
 //
 //	GET    /_standin/log              the requests so far, as JSON
 //	DELETE /_standin/log              forget them, and the byte counts
-//	GET    /_standin/bytes?file=F     {"bytes":N} sent of org/name/path; all files without F
+//	GET    /_standin/bytes?file=F     {"bytes":N} sent of org/name/path, or of xorbs/HASH; of all xorbs for
+//	                                  F = xorbs, of everything without F
 //	POST   /_standin/faults           arm a Fault, or an array of them
 //	DELETE /_standin/faults           take all away
 //	POST   /_standin/commits          add a commit: {"repo","type","revision","text":{path:text},"synthetic":{path:"SIZE@SEED"}}
@@ -53,8 +54,11 @@ func (h *Hub) control(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Hub) bytesOf(file string) int64 {
-	if file == "" {
+	switch file {
+	case "":
 		return h.AllBodyBytes()
+	case xorbRepo:
+		return h.XorbBytes()
 	}
 	return h.log.fileBytes(file)
 }

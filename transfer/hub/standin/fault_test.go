@@ -156,12 +156,15 @@ func FuzzRequests(f *testing.F) {
 	for _, s := range []string{
 		"/acme/tiny/resolve/main/x", "/datasets/a/b/resolve/refs%2Fpr%2F1/x", "/api/models/a/tree/main", "/api/resolve-cache/models/a/b/c/d",
 		"//", "/%zz", "/api", "/api/", "/api//x", "/api/models/refs", "/datasets", "/a/resolve/refs/x", "/api/models/acme/tiny/tree/refs/pr", "/api/models/acme/tiny/tree/main?cursor=-1",
+		"/api/repos/create", "/api/models/acme/tiny/xet-read-token/main", "/api/models/acme/tiny/commit/main", "/api/models/acme/tiny/preupload/main",
 	} {
 		f.Add(s)
 	}
 	h := New()
 	h.Add(tiny, "", map[string]Content{"x": String("x"), "d/y.bin": String("y")})
-	handler := h.handler(onHub, &Running{hubURL: "http://hub.example", cdnURL: "http://cdn.example"})
+	handler := h.handler(onHub, &Running{urls: map[string]string{
+		onHub: "http://hub.example", onCDN: "http://cdn.example", onCAS: "http://cas.example",
+	}})
 	f.Fuzz(func(t *testing.T, target string) {
 		u, err := url.ParseRequestURI(target)
 		if err != nil {
@@ -169,6 +172,6 @@ func FuzzRequests(f *testing.F) {
 		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, (&http.Request{Method: http.MethodGet, URL: u, Host: "hub.example", Header: http.Header{}}).WithContext(t.Context()))
-		require.Contains(t, []int{200, 302, 307, 400, 401, 404}, w.Code, target)
+		require.Contains(t, []int{200, 302, 307, 400, 401, 403, 404}, w.Code, target)
 	})
 }

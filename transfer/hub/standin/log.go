@@ -3,6 +3,7 @@ package standin
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // Request is one line of the log.
 type Request struct {
 	Time   time.Time `json:"time"`
-	Host   string    `json:"host"` // "hub" or "cdn"
+	Host   string    `json:"host"` // "hub", "cdn" or "cas"
 	Method string    `json:"method"`
 	Path   string    `json:"path"`           // as sent, without the query
 	Repo   string    `json:"repo,omitempty"` // of the file asked for, type in front: datasets/org/name
@@ -28,6 +29,7 @@ type Request struct {
 const (
 	onHub = "hub"
 	onCDN = "cdn"
+	onCAS = "cas"
 )
 
 // maxLog bounds the log of a stand-in that runs for long; the oldest lines go.
@@ -97,6 +99,19 @@ func (h *Hub) AllBodyBytes() (n int64) {
 	defer h.log.mu.Unlock()
 	for _, b := range h.log.bytes {
 		n += b
+	}
+	return n
+}
+
+// XorbBytes is how many bytes of xorbs went out, whatever file they belong to:
+// what the Hub sent by the Xet protocol.
+func (h *Hub) XorbBytes() (n int64) {
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	for file, b := range h.log.bytes {
+		if strings.HasPrefix(file, xorbRepo+"/") {
+			n += b
+		}
 	}
 	return n
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"hffs/cache/chunk"
 	"hffs/cache/ref"
 )
 
@@ -101,14 +102,17 @@ func (m *many) Set(s string) error { *m = append(*m, s); return nil }
 
 type options struct {
 	dir, listen, cdn    string
+	cas                 string
 	synthetic, tokens   many
+	writers             many
 	gated, private      many
 	pageSize            int
 	oldRedirect, secure bool
+	xet                 bool
 }
 
 // Main runs a stand-in as a process until ctx ends. When it serves, it prints
-// one line of JSON: {"hub":URL,"cdn":URL}, with "ca" (PEM) under --tls.
+// one line of JSON: {"hub":URL,"cdn":URL,"cas":URL}, with "ca" (PEM) under --tls.
 func Main(ctx context.Context, args []string, stdout io.Writer) error {
 	var o options
 	set := flag.NewFlagSet("stand-in Hub", flag.ContinueOnError)
@@ -116,8 +120,11 @@ func Main(ctx context.Context, args []string, stdout io.Writer) error {
 	set.StringVar(&o.dir, "dir", "", "serve the repos in `DIR`/{models,datasets,spaces}/ORG/NAME/")
 	set.StringVar(&o.listen, "listen", "127.0.0.1:0", "`ADDR` of the Hub")
 	set.StringVar(&o.cdn, "cdn", "127.0.0.1:0", "`ADDR` of the CDN")
+	set.StringVar(&o.cas, "cas", "", "`ADDR` of the Xet CAS (any port beside the CDN)")
 	set.Var(&o.synthetic, "synthetic", "add a made-up file, `[datasets/]ORG/NAME/FILE=SIZE[@SEED]` (repeatable)")
 	set.Var(&o.tokens, "token", "a `TOKEN` that may read every repo (repeatable)")
+	set.Var(&o.writers, "writer", "a `TOKEN` that may upload (repeatable)")
+	set.BoolVar(&o.xet, "xet", false, "offer the large files by the Xet protocol, too")
 	set.Var(&o.gated, "gated", "`REPO` whose files need a token (repeatable)")
 	set.Var(&o.private, "private", "`REPO` that only tokens see (repeatable)")
 	set.IntVar(&o.pageSize, "page-size", 0, "split tree listings into pages of `N`")
@@ -148,7 +155,7 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ready := map[string]string{"hub": r.URL(), "cdn": r.CDNURL()}
+	ready := map[string]string{"hub": r.URL(), "cdn": r.CDNURL(), "cas": r.CASURL()}
 	if o.secure {
 		ready["ca"] = string(r.CA())
 	}
@@ -161,7 +168,7 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 // hub builds the Hub that the flags describe.
 func (o options) hub() (*Hub, error) {
 	h, all := New(), files{}
-	h.PageSize = o.pageSize
+	h.PageSize, h.AddrCAS = o.pageSize, o.cas
 	if o.oldRedirect {
 		h.Shape307 = WithoutETag
 	}
@@ -178,8 +185,29 @@ func (o options) hub() (*Hub, error) {
 			return nil, err
 		}
 	}
+	if o.xet {
+		if err := all.overXet(h); err != nil {
+			return nil, err
+		}
+	}
 	h.addAll(all)
 	return h, o.guard(h, all)
+}
+
+// overXet puts what would be a large file into the CAS, too.
+func (f files) overXet(h *Hub) error {
+	for _, content := range f {
+		for path, c := range content {
+			if c.decided(path).kind != lfs {
+				continue
+			}
+			var err error
+			if content[path], err = h.OverXet(c, chunk.Current); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+		}
+	}
+	return nil
 }
 
 // guard closes the repos named, and makes tokens that open all of them.
@@ -205,6 +233,9 @@ func (o options) guard(h *Hub, all files) error {
 	}
 	for _, token := range o.tokens {
 		h.Token(token, names...)
+	}
+	for _, token := range o.writers {
+		h.Writer(token)
 	}
 	return nil
 }

@@ -202,6 +202,16 @@ func (h *Hub) Token(token string, allowed ...ref.Repo) {
 	}
 }
 
+// Writer makes a token known that may create repos and commit to any.
+func (h *Hub) Writer(token string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writers[token] = true
+	if h.tokens[token] == nil {
+		h.tokens[token] = map[ref.Repo]bool{}
+	}
+}
+
 // change panics for a repo that was never added: that is a mistake in the test.
 func (h *Hub) change(name ref.Repo, f func(*repo)) {
 	h.mu.Lock()

@@ -86,15 +86,15 @@ func (x *exchange) toCDN(v view, c *commit, a ask, content Content) {
 	if content.xet != "" {
 		h.Set("X-Xet-Hash", string(content.xet))
 		h.Set("Link", fmt.Sprintf(`<%s/api/%s/%s/xet-read-token/%s>; rel="xet-auth", `+
-			`<https://cas-server.xethub.hf.co/v1/reconstructions/%s>; rel="xet-reconstruction-info"`,
-			x.base(), v.name.Type.Plural(), v.name.ID, c.id, content.xet))
+			`<%s/v1/reconstructions/%s>; rel="xet-reconstruction-info"`,
+			x.base(), v.name.Type.Plural(), v.name.ID, c.id, x.casBase(), content.xet))
 	}
 	x.redirect(http.StatusFound, x.sign(objectPath(v.name, a.path, content), a.path))
 }
 
 // base is this Hub's own origin, as the caller wrote it.
 func (x *exchange) base() string {
-	scheme, _, _ := strings.Cut(x.run.hubURL, ":")
+	scheme, _, _ := strings.Cut(x.run.URL(), ":")
 	return scheme + "://" + x.r.Host
 }
 
@@ -136,7 +136,12 @@ func (x *exchange) file(content Content) {
 		return
 	}
 	defer from.Close()
-	var body io.ReadSeeker = from
+	x.bytes(from, content.size)
+}
+
+// bytes sends what from holds, or the range asked for.
+func (x *exchange) bytes(from io.ReadSeeker, size int64) {
+	body := from
 	if at, ok := x.hits[FaultFlip]; ok {
 		body = flipped{from, at}
 	}
@@ -145,7 +150,7 @@ func (x *exchange) file(content Content) {
 		x.sendGzip(body)
 		return
 	case x.hit(FaultLength):
-		x.sendWrongLength(body, content.size)
+		x.sendWrongLength(body, size)
 		return
 	case x.hit(FaultIgnoreRange):
 		x.r.Header.Del("Range")

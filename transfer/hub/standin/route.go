@@ -12,14 +12,14 @@ import (
 type exchange struct {
 	h    *Hub
 	run  *Running
-	host string // onHub or onCDN
+	host string // onHub, onCDN or onCAS
 	w    *answerWriter
 	r    *http.Request
 	line *Request
 	hits map[string]int64 // the faults that strike it
 }
 
-// handler serves one of the two origins. What is asked for is found out before
+// handler serves one of the origins. What is asked for is found out before
 // faults strike, since they are aimed at files.
 func (h *Hub) handler(host string, run *Running) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,8 +48,11 @@ type ask struct {
 }
 
 func (x *exchange) route() (answer func()) {
-	if x.host == onCDN {
+	switch x.host {
+	case onCDN:
 		return x.routeCDN()
+	case onCAS:
+		return x.routeCAS()
 	}
 	segments, ok := split(x.r.URL.EscapedPath())
 	if !ok {
@@ -72,6 +75,10 @@ func (x *exchange) routeAPI(segments []string) func() {
 		return x.whoami
 	case len(segments) >= 1 && segments[0] == "telemetry":
 		return func() { x.text(http.StatusOK, "") }
+	case len(segments) == 1 && segments[0] == "validate-yaml":
+		return func() { x.json(http.StatusOK, map[string]any{"errors": []any{}, "warnings": []any{}}) }
+	case len(segments) == 2 && segments[0] == "repos" && segments[1] == "create":
+		return x.create
 	case len(segments) < 2:
 		return x.notFound
 	case segments[0] == "resolve-cache":
@@ -82,13 +89,18 @@ func (x *exchange) routeAPI(segments []string) func() {
 		return x.notFound
 	}
 	a := x.h.parseAPI(t, segments[1:])
-	serve, ok := map[string]func(ask){
-		"info": x.info, "revision": x.info, "tree": x.tree, "paths-info": x.pathsInfo, "refs": x.refs, "auth-check": x.authCheck,
-	}[a.verb]
+	serve, ok := verbs[a.verb]
 	if !ok {
 		return x.notFound
 	}
-	return func() { serve(a) }
+	return func() { serve(x, a) }
+}
+
+// verbs is what the API can be asked about a repo.
+var verbs = map[string]func(*exchange, ask){
+	"info": (*exchange).info, "revision": (*exchange).info, "tree": (*exchange).tree, "paths-info": (*exchange).pathsInfo,
+	"refs": (*exchange).refs, "auth-check": (*exchange).authCheck, "preupload": (*exchange).preupload, "commit": (*exchange).takeCommit,
+	"xet-read-token": (*exchange).readToken, "xet-write-token": (*exchange).writeToken,
 }
 
 func (x *exchange) routeResolveCache(segments []string) func() {
@@ -171,7 +183,7 @@ func (h *Hub) splitRepo(t ref.Type, segments []string) (ref.Repo, []string) {
 		return one, nil
 	}
 	two := ref.Repo{Type: t, ID: segments[0] + "/" + segments[1]}
-	_, isVerb := map[string]bool{"revision": true, "tree": true, "paths-info": true, "refs": true, "auth-check": true}[segments[1]]
+	_, isVerb := verbs[segments[1]]
 	if !h.exists(two) && (h.exists(one) || isVerb) {
 		return one, segments[1:]
 	}

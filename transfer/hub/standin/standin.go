@@ -9,11 +9,15 @@
 // file's, an ETag on error answers that is the error text's, 401 for a repo that
 // an anonymous caller may not know of.
 //
+// It speaks Xet as well, on a third origin: a client uploads into it (upload.go
+// and cas.go), and what it then serves by that protocol is the client's own data.
+//
 // Read it in this order: standin.go starts and stops it; content.go and repo.go
 // are what it holds; route.go finds out what is asked for, resolve.go and cdn.go
-// serve files, api.go serves JSON, access.go says who may; answer.go has headers
-// and error bodies; fault.go breaks things on request; log.go and control.go tell
-// what was asked; main.go runs it as a process.
+// serve files, api.go serves JSON, access.go says who may; xet.go has Xet's
+// tokens, cas.go and recipe.go its storage, upload.go takes commits; answer.go has headers and
+// error bodies; fault.go breaks things on request; log.go and control.go tell what
+// was asked; main.go runs it as a process.
 package standin
 
 import (
@@ -29,6 +33,7 @@ import (
 	"time"
 
 	"hffs/cache/ref"
+	"hffs/transfer/hub/standin/cas"
 )
 
 // Hub holds repos and serves them once started. It is safe for concurrent use.
@@ -41,12 +46,20 @@ type Hub struct {
 	PageSize int
 	// LinkLife is how long a URL of the CDN is good for; 0 means one hour.
 	LinkLife time.Duration
+	// XetTokenLife is how long a token for the CAS is good for; 0 means one hour.
+	XetTokenLife time.Duration
+	// AddrCAS is where the CAS listens; empty means any free port beside the CDN.
+	AddrCAS string
+
+	store *cas.Store
 
 	mu      sync.Mutex // guards all below
 	repos   map[ref.Repo]*repo
 	aliases map[ref.Repo]ref.Repo
 	objects map[string]object // by their path on the CDN
 	tokens  map[string]map[ref.Repo]bool
+	writers map[string]bool
+	xetAge  int            // tokens for the CAS of an earlier age are void
 	quota   map[string]int // requests so far, by rate limit bucket
 	faults  []*armedFault
 	log     requestLog
@@ -69,16 +82,17 @@ func New() *Hub {
 		objects: map[string]object{},
 		tokens:  map[string]map[ref.Repo]bool{},
 		quota:   map[string]int{},
+		writers: map[string]bool{},
+		store:   cas.New(),
 	}
 }
 
 // Running is a Hub that serves.
 type Running struct {
-	hub, cdn *http.Server
-	hubURL   string
-	cdnURL   string
-	caPEM    []byte
-	done     sync.WaitGroup
+	servers []*http.Server
+	urls    map[string]string // origins, by onHub and so on
+	caPEM   []byte
+	done    sync.WaitGroup
 }
 
 // Start serves the Hub and its CDN on two addresses; port 0 takes a free one.
@@ -97,22 +111,35 @@ func (h *Hub) StartTLS(addrHub, addrCDN string) (*Running, error) {
 }
 
 func (h *Hub) start(scheme, addrHub, addrCDN string, cert *tls.Certificate, ca []byte) (*Running, error) {
-	hub, err := listen(addrHub, cert)
-	if err != nil {
-		return nil, err
+	r := &Running{urls: map[string]string{}, caPEM: ca}
+	var open []net.Listener
+	for host, addr := range map[string]string{onHub: addrHub, onCDN: addrCDN, onCAS: h.addrCAS(addrCDN)} {
+		ln, err := listen(addr, cert)
+		if err != nil {
+			for _, ln := range open {
+				_ = ln.Close()
+			}
+			return nil, err
+		}
+		open = append(open, ln)
+		r.urls[host] = scheme + "://" + ln.Addr().String()
+		r.servers = append(r.servers, newServer(h.handler(host, r)))
 	}
-	cdn, err := listen(addrCDN, cert)
-	if err != nil {
-		return nil, errors.Join(err, hub.Close())
+	for i, s := range r.servers { // the handlers read urls, which is complete now
+		r.done.Go(func() { _ = s.Serve(open[i]) })
 	}
-	r := &Running{
-		hubURL: scheme + "://" + hub.Addr().String(),
-		cdnURL: scheme + "://" + cdn.Addr().String(),
-		caPEM:  ca,
-	}
-	r.hub = r.serve(hub, h.handler(onHub, r))
-	r.cdn = r.serve(cdn, h.handler(onCDN, r))
 	return r, nil
+}
+
+func (h *Hub) addrCAS(addrCDN string) string {
+	if h.AddrCAS != "" {
+		return h.AddrCAS
+	}
+	host, _, err := net.SplitHostPort(addrCDN)
+	if err != nil {
+		return addrCDN // listening there will say what is wrong with it
+	}
+	return net.JoinHostPort(host, "0")
 }
 
 func listen(addr string, cert *tls.Certificate) (net.Listener, error) {
@@ -123,30 +150,34 @@ func listen(addr string, cert *tls.Certificate) (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
-func (r *Running) serve(ln net.Listener, handler http.Handler) *http.Server {
-	s := &http.Server{
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
-	r.done.Go(func() { _ = s.Serve(ln) })
-	return s
 }
 
 // URL is the Hub's origin, to be used as HF_ENDPOINT.
-func (r *Running) URL() string { return r.hubURL }
+func (r *Running) URL() string { return r.urls[onHub] }
 
-// CDNURL is the origin that large files come from.
-func (r *Running) CDNURL() string { return r.cdnURL }
+// CDNURL is the origin that large files come from, and the data of xorbs.
+func (r *Running) CDNURL() string { return r.urls[onCDN] }
+
+// CASURL is the origin that answers for Xet.
+func (r *Running) CASURL() string { return r.urls[onCAS] }
 
 // CA is the certificate to trust, in PEM; nil without TLS.
 func (r *Running) CA() []byte { return r.caPEM }
 
-// Close stops both servers, and what they are sending, at once.
+// Close stops the servers, and what they are sending, at once.
 func (r *Running) Close() error {
-	err := errors.Join(r.hub.Close(), r.cdn.Close())
+	var errs []error
+	for _, s := range r.servers {
+		errs = append(errs, s.Close())
+	}
 	r.done.Wait()
-	return err
+	return errors.Join(errs...)
 }
 
 // Wait serves until ctx ends.
