@@ -110,13 +110,8 @@ func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry,
 	if _, err := ref.ParseCommit(string(commit)); err != nil {
 		return e, err
 	}
-	var ok bool
-	if e.Blob, ok = c.statedEntry(repo, commit, path); ok {
-		return e, nil
-	}
-	linked, checked := c.linkedEntry(repo, commit, path)
-	if checked {
-		e.Blob = linked
+	e, linked, ok := c.sureEntry(e)
+	if ok {
 		return e, nil
 	}
 	if e.Blob, ok = c.tree(repo, commit)[path]; ok {
@@ -126,6 +121,25 @@ func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry,
 		return e, nil
 	}
 	return e, fmt.Errorf("%s: %w", e, ErrNotFound)
+}
+
+// SureEntry is [Cache.Entry] without hints: what the Hub stated to us, or what a
+// checked file here shows.
+func (c *Cache) SureEntry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry, bool) {
+	e, _, ok := c.sureEntry(ref.Entry{Repo: repo, Commit: commit, Path: path})
+	return e, ok
+}
+
+// sureEntry also gives what an unchecked link shows, for who takes hints.
+func (c *Cache) sureEntry(e ref.Entry) (_ ref.Entry, linked ref.Blob, ok bool) {
+	if e.Blob, ok = c.statedEntry(e.Repo, e.Commit, e.Path); ok {
+		return e, linked, true
+	}
+	linked, checked := c.linkedEntry(e.Repo, e.Commit, e.Path)
+	if checked {
+		e.Blob = linked
+	}
+	return e, linked, checked
 }
 
 func (c *Cache) statedEntry(repo ref.Repo, commit ref.Commit, path string) (ref.Blob, bool) {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -80,7 +81,6 @@ func (a *app) commands() *cli.App {
 			a.upCommand(), a.getCommand(), a.whereCommand(), a.statusCommand(), a.demoCommand(), a.debugCommand(),
 		},
 		Writer: a.ui.Out, ErrWriter: a.ui.Err,
-		HideHelpCommand: true,
 		Suggest:         true,
 		OnUsageError:    usageError,
 		CommandNotFound: nil,
@@ -187,7 +187,7 @@ func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (con
 		return nil, nil, err
 	}
 	own := c.IsSet("peer") || c.IsSet("swarm") || c.IsSet("no-mdns") || c.IsSet("loopback")
-	if p := node.Running(cfg.Place.State, cfg.Place.Hub); p != nil && !own {
+	if p := node.Running(cfg.Place.State, cfg.Place.Hub); p != nil && !own && a.agrees(cfg, p.Env) {
 		client := control.NewClient(p.Addr, p.Key)
 		if client.Alive(ctx) {
 			return client, func() {}, nil
@@ -199,6 +199,19 @@ func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (con
 		return nil, nil, err
 	}
 	return p, p.Close, nil
+}
+
+// agrees tells whether a node works with the environment that this command was
+// given. What is not set here is left to the node.
+func (a *app) agrees(cfg node.Config, theirs control.Env) bool {
+	mine := node.EnvOf(cfg)
+	switch {
+	case a.getenv("HF_ENDPOINT") != "" && !slices.Equal(mine.Endpoints, theirs.Endpoints):
+		return false
+	case mine.Offline && !theirs.Offline:
+		return false
+	}
+	return mine.Token == "" || mine.Token == theirs.Token
 }
 
 // twoArgs are REPO and FILE.

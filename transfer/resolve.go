@@ -47,24 +47,41 @@ type Resolver struct {
 // branch or tag is asked anew each time.
 func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
 	if c, err := ref.ParseCommit(f.Revision); err == nil {
-		if e, err := r.Cache.Entry(f.Repo, c, f.Path); err == nil {
+		if e, ok := r.Cache.SureEntry(f.Repo, c, f.Path); ok {
 			return Resolved{Entry: e}, nil
 		}
 	}
-	e, err := r.Hub.Resolve(ctx, f)
+	var passed []Note
+	e, err := r.Hub.Resolve(hub.Listen(ctx, func(line string) { passed = append(passed, Note{Text: line}) }), f)
 	if err == nil {
 		if err := r.Cache.Remember(e); err != nil {
 			r.Log.Warn("entry was not recorded", "entry", e, "err", err)
 		}
-		return Resolved{Entry: e}, nil
+		return Resolved{Entry: e, Notes: passed}, nil
 	}
 	if ctx.Err() != nil {
 		return Resolved{}, ctx.Err()
 	}
-	if !outOfReach(err) {
-		return Resolved{}, err
+	if outOfReach(err) {
+		return r.lastKnown(ctx, f, err)
 	}
-	return r.lastKnown(ctx, f, err)
+	return r.refused(ctx, f, err)
+}
+
+// refused is for a Hub that lets us in no more. What this machine has of the
+// repo stays of use to it, as it does for huggingface_hub.
+func (r *Resolver) refused(ctx context.Context, f ref.File, hubErr error) (Resolved, error) {
+	noAccess := errors.Is(hubErr, hub.ErrGated) || errors.Is(hubErr, hub.ErrUnauthorized) ||
+		errors.Is(hubErr, hub.ErrRepoNotFound) || errors.Is(hubErr, hub.ErrDisabled)
+	c, ok := r.own(f)
+	if !noAccess || !ok {
+		return Resolved{}, hubErr
+	}
+	if _, err := r.Cache.Find(ctx, c.Entry); err != nil {
+		return Resolved{}, hubErr
+	}
+	text := fmt.Sprintf("the Hub refuses access to %s by now; the copy on this machine serves", f.Repo)
+	return Resolved{Entry: c.Entry, Stale: true, Notes: []Note{{Text: text}}}, nil
 }
 
 // outOfReach tells a Hub that did not answer from one that said no.
@@ -74,7 +91,7 @@ func outOfReach(err error) bool {
 
 func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Resolved, error) {
 	if c, ok := r.own(f); ok {
-		return r.stale(f, c, hubErr), nil
+		return r.newerElsewhere(ctx, f, c, r.stale(f, c, hubErr)), nil
 	}
 	claims, err := r.ask(ctx, f)
 	if err != nil {
@@ -92,6 +109,27 @@ func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Res
 		}
 	}
 	return res, nil
+}
+
+// newerElsewhere tells of a neighbour who has learnt since that the revision is
+// another commit. Ours is kept: it was seen here.
+func (r *Resolver) newerElsewhere(ctx context.Context, f ref.File, own Claim, res Resolved) Resolved {
+	if ref.IsCommit(f.Revision) {
+		return res
+	}
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	claims, _ := r.ask(ctx, f)
+	for _, c := range claims {
+		if c.Entry.Commit != own.Entry.Commit && c.Learnt.After(own.Learnt) {
+			text := fmt.Sprintf("%s knows a newer %s, %.8s, learnt %s; take it with --revision %s",
+				c.From, f.Revision, c.Entry.Commit, ago(r.now().Sub(c.Learnt)), c.Entry.Commit)
+			res.Notes = append(res.Notes, Note{Source: c.From, Text: text})
+			break
+		}
+	}
+	return res
 }
 
 func (r *Resolver) ask(ctx context.Context, f ref.File) ([]Claim, error) {

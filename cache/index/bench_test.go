@@ -30,7 +30,7 @@ func BenchmarkTerabyte(b *testing.B) {
 	filled := timed(func() { synthesize(b, dir, blobs) })
 	require.NoError(b, os.Remove(filepath.Join(dir, tableName)))
 	rebuilt := timed(func() { reopen(b, dir).Close() })
-	before := heap()
+	before := heapBytes()
 	var x *Index
 	opened := timed(func() { x = reopen(b, dir) })
 	defer x.Close()
@@ -38,7 +38,7 @@ func BenchmarkTerabyte(b *testing.B) {
 	chunks := float64(blobs * blobChunks)
 	b.Logf("%.0f chunks in %d blobs: made in %v, table made anew in %v, opened in %v", chunks, blobs, filled, rebuilt, opened)
 	b.Logf("%.1f bytes of maps and %.1f of rows a chunk, %d runs", float64(maps)/chunks, float64(rows)/chunks, len(x.table.runs))
-	b.Logf("%.1f MiB of heap (process %s)", float64(heap()-before)/(1<<20), resident())
+	b.Logf("%.1f MiB of heap (process %s)", float64(heapBytes()-before)/(1<<20), resident())
 	known := sampleOf(b, blobs)
 	unknown := make([]chunk.Hash, len(known))
 	for i := range unknown {
@@ -114,14 +114,14 @@ func BenchmarkSmallBlobs(b *testing.B) {
 	x, err := Open(Config{Dir: b.TempDir()})
 	require.NoError(b, err)
 	defer x.Close()
-	before := heap()
+	before := heapBytes()
 	for i := uint64(0); b.Loop(); i++ {
 		require.NoError(b, x.Put(etagOf(i), made(b, i, 3)))
 	}
-	b.ReportMetric(float64(heap()-before)/float64(b.N), "heap-B/blob")
+	b.ReportMetric(float64(heapBytes()-before)/float64(b.N), "heap-B/blob")
 }
 
-func heap() int64 {
+func heapBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

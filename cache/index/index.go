@@ -32,8 +32,8 @@
 // nothing else.
 //
 // Read on in this order: record.go and maps.go (the file of maps), row.go, run.go
-// and table.go (the rows), then put.go, build.go, find.go and tidy.go for what is
-// done with them.
+// and table.go (the rows), then put.go, build.go, find.go and tidy.go with merge.go
+// for what is done with them.
 package index
 
 import (

@@ -111,8 +111,7 @@ func (m *mapFile) append(r *record, maps []rooted) error {
 	off := m.end + headerLen
 	for _, cm := range maps {
 		w := &summed{w: io.NewOffsetWriter(m.f, off)}
-		buf := bufio.NewWriterSize(w, 256<<10)
-		if err := errors.Join(chunk.EncodeMap(buf, cm.Map), buf.Flush()); err != nil {
+		if err := chunk.EncodeMap(w, cm.Map); err != nil {
 			return errors.Join(err, m.f.Truncate(m.end))
 		}
 		r.maps = append(r.maps, stored{off: off, len: cm.EncodedLen(), sum: w.sum, root: cm.root})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 )
@@ -58,8 +57,11 @@ func (x *Index) merge(ctx context.Context) (done bool, err error) {
 	x.writing.Lock()
 	name := x.runName()
 	x.writing.Unlock()
-	m := newMerger(ctx, old, alive)
-	r, err := writeRun(x.root, name, m.next)
+	var r *run
+	m, err := newMerger(ctx, old, alive)
+	if err == nil {
+		r, err = writeRun(x.root, name, m.next)
+	}
 	if errors.Is(err, errDamaged) {
 		x.log.Warn("the table of chunks is damaged; it is made anew", "error", err)
 		x.damaged.Store(true)
@@ -141,75 +143,6 @@ func (x *Index) aliveSet() set {
 		s[n/64] |= 1 << (n % 64)
 	}
 	return s
-}
-
-// merger reads several runs as one, without rows of records that are gone and
-// without twins.
-type merger struct {
-	ctx   context.Context
-	alive set
-	runs  []*head
-	last  row
-	begun bool
-	count int
-}
-
-// head is the next row of a run that is being merged.
-type head struct {
-	row
-	reader
-}
-
-func newMerger(ctx context.Context, runs []*run, alive set) *merger {
-	m := &merger{ctx: ctx, alive: alive}
-	for _, r := range runs {
-		h := &head{}
-		h.begin(r)
-		m.runs = append(m.runs, h)
-	}
-	return m
-}
-
-func (m *merger) next() (row, error) {
-	for {
-		r, err := m.smallest()
-		if err != nil {
-			return row{}, err
-		}
-		if m.alive.has(r.blob) && !(m.begun && r.twin(m.last)) {
-			m.last, m.begun = r, true
-			return r, nil
-		}
-	}
-}
-
-// smallest takes the smallest row of all.
-func (m *merger) smallest() (row, error) {
-	if !m.begun && m.count == 0 {
-		for _, h := range slices.Clone(m.runs) {
-			if err := m.advance(h); err != nil {
-				return row{}, err
-			}
-		}
-	}
-	if m.count++; m.count%pageLen == 0 && m.ctx.Err() != nil {
-		return row{}, m.ctx.Err()
-	}
-	if len(m.runs) == 0 {
-		return row{}, io.EOF
-	}
-	h := slices.MinFunc(m.runs, func(a, b *head) int { return a.row.compare(b.row) })
-	r := h.row
-	return r, m.advance(h)
-}
-
-// advance goes to the next row of a run; one that has ended is left out.
-func (m *merger) advance(h *head) (err error) {
-	if h.row, err = h.read(); err == io.EOF {
-		m.runs = slices.DeleteFunc(m.runs, func(o *head) bool { return o == h })
-		return nil
-	}
-	return err
 }
 
 // wasteMax is how much of the file of maps may be void, in bytes, besides as much

@@ -2,6 +2,8 @@ package control
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,7 +19,26 @@ type Place struct {
 	Key     string `json:"key"`
 	PID     int    `json:"pid"`
 	Cache   string `json:"cache"` // the Hugging Face cache it works on
+	Host    string `json:"host"`  // the machine it runs on
+	Env     Env    `json:"env"`
 	Version string `json:"version"`
+}
+
+// Env is what of the environment a node's work depends on. A command that was
+// given another one does not leave its work to the node.
+type Env struct {
+	Endpoints []string `json:"endpoints"`
+	Offline   bool     `json:"offline"`
+	Token     string   `json:"token"` // a mark of it, empty for none
+}
+
+// Mark stands for a token without giving it away.
+func Mark(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("hffs token mark\n" + token))
+	return hex.EncodeToString(sum[:8])
 }
 
 // NewKey is a fresh secret.

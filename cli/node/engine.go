@@ -54,6 +54,7 @@ type engine struct {
 	resolver *transfer.Resolver
 	forget   func(name string, etag ref.ETag) // may be nil
 	members  func() []directory.Node          // may be nil
+	searched func(context.Context)            // waits for a search for members; may be nil
 	log      *slog.Logger
 
 	mu      sync.Mutex // guards dropped
@@ -133,36 +134,37 @@ func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory
 	return found, false
 }
 
-// haves asks nodes how much of a blob they really have, in bytes: what the
-// directory says may be some seconds old. -1 stands for no answer.
-func (e *engine) haves(ctx context.Context, entry ref.Entry, nodes []directory.Holder) []int64 {
+// haves asks nodes how much of a blob they really have: what the directory says
+// may be some seconds old. Who does not answer has nothing.
+func (e *engine) haves(ctx context.Context, entry ref.Entry, nodes []directory.Holder) []directory.Holder {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
-	all := make([]int64, len(nodes))
+	all := make([]directory.Holder, len(nodes))
 	var wait sync.WaitGroup
 	for i, h := range nodes {
 		wait.Go(func() {
-			have, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
+			n, whole, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
 			if err != nil {
-				have = -1
+				n, whole = 0, false
 			}
-			all[i] = have
+			all[i] = directory.Holder{Node: h.Node, Bytes: n, Complete: whole}
 		})
 	}
 	wait.Wait()
-	return all
+	return slices.DeleteFunc(all, func(h directory.Holder) bool { return h.Bytes == 0 && !h.Complete })
 }
 
 // holders is who has how much of a blob.
 func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder {
 	ctx, cancel := context.WithTimeout(ctx, wherePatience)
 	defer cancel()
+	if e.searched != nil {
+		e.searched(ctx)
+	}
 	nodes, _ := e.locate(ctx, entry)
 	all := []control.Holder{}
-	for i, n := range e.haves(ctx, entry, nodes) {
-		if whole := n == entry.Blob.Size; n > 0 || whole {
-			all = append(all, control.Holder{Node: nodes[i].Node.Name, Addr: nodes[i].Node.Addr.String(), Bytes: n, Complete: whole})
-		}
+	for _, h := range e.haves(ctx, entry, nodes) {
+		all = append(all, control.Holder{Node: h.Node.Name, Addr: h.Node.Addr.String(), Bytes: h.Bytes, Complete: h.Complete})
 	}
 	return all
 }
@@ -173,9 +175,7 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (all []source.Sourc
 	defer cancel()
 	nodes, sure := e.locate(ctx, entry)
 	if !sure {
-		for i, n := range e.haves(ctx, entry, nodes) {
-			nodes[i].Complete = n == entry.Blob.Size
-		}
+		nodes = e.haves(ctx, entry, nodes)
 	}
 	for _, h := range nodes {
 		if h.Complete {

@@ -80,8 +80,12 @@ var hubHints = []struct {
 }
 
 func explainHub(err error) *control.Error {
+	kind := err
+	if denied := hub.Denied(err); denied != nil {
+		kind = denied
+	}
 	for _, h := range hubHints {
-		if errors.Is(err, h.err) {
+		if errors.Is(kind, h.err) {
 			message := err.Error()
 			if !strings.Contains(message, h.err.Error()) {
 				message = h.err.Error() + ": " + message

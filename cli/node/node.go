@@ -96,7 +96,7 @@ func (n *Node) newFinders() error {
 	id := gossip.SwarmID(n.cfg.Swarm)
 	static, err := discovery.NewStatic(n.cfg.Peers, DefaultPort, n.cfg.Log)
 	if err != nil {
-		return &control.Error{Code: control.CodeUsage, Message: err.Error(), Hint: "a peer is written HOST or HOST:PORT"}
+		return badPeer(err)
 	}
 	n.memory = discovery.OpenRemembered(discovery.RememberedConfig{
 		Path: filepath.Join(n.slot.dir, "peers.json"), Swarm: id, IsMember: n.swarm.IsMember, Log: n.cfg.Log,
@@ -110,6 +110,18 @@ func (n *Node) newFinders() error {
 		finders = append(finders, n.mdns)
 	}
 	n.finder = discovery.Both(finders...)
+	return nil
+}
+
+func badPeer(err error) error {
+	return &control.Error{Code: control.CodeUsage, Message: err.Error(), Hint: "a peer is written HOST or HOST:PORT"}
+}
+
+// checkPeers refuses names that no peer can have.
+func checkPeers(cfg Config) error {
+	if _, err := discovery.NewStatic(cfg.Peers, DefaultPort, cfg.Log); err != nil {
+		return badPeer(err)
+	}
 	return nil
 }
 
@@ -165,7 +177,7 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) ready(ctx context.Context) error {
 	place := control.Place{
 		Addr: n.doors.api.Addr().String(), Key: n.key, PID: os.Getpid(),
-		Cache: n.cfg.Place.Hub, Version: n.cfg.Version,
+		Cache: n.cfg.Place.Hub, Version: n.cfg.Version, Host: hostname(), Env: EnvOf(n.cfg),
 	}
 	if err := place.Write(n.slot.dir); err != nil {
 		return err
@@ -173,6 +185,11 @@ func (n *Node) ready(ctx context.Context) error {
 	<-ctx.Done()
 	control.Remove(n.slot.dir)
 	return nil
+}
+
+// EnvOf is the part of a config that commands compare with their own.
+func EnvOf(cfg Config) control.Env {
+	return control.Env{Endpoints: cfg.Hub.Endpoints, Offline: cfg.Hub.Offline, Token: control.Mark(cfg.Hub.Token)}
 }
 
 // Close releases what New took, in reverse.

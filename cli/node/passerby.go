@@ -37,6 +37,9 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 			p.Close()
 		}
 	}()
+	if err := checkPeers(cfg); err != nil {
+		return p, err
+	}
 	if p.slot, err = claim(cfg.Place.State, "get"); err != nil {
 		return p, err
 	}
@@ -48,7 +51,9 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	p.engine = newEngine(p.cache, p.hub, newAsking(ctx, cfg), cfg.Log)
+	asking := newAsking(ctx, cfg)
+	p.engine = newEngine(p.cache, p.hub, asking, cfg.Log)
+	p.engine.searched = asking.wait
 	return p, nil
 }
 
@@ -114,6 +119,14 @@ func newAsking(ctx context.Context, cfg Config) *asking {
 	return a
 }
 
+// wait waits for the whole search.
+func (a *asking) wait(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-a.found:
+	}
+}
+
 // Known waits for the whole search: it is asked only when there is no Hub.
 func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) {
 	select {
@@ -148,7 +161,7 @@ func (a *asking) find(ctx context.Context) {
 		return
 	}
 	found := discovery.Ask(ctx, discovery.AskConfig{
-		Swarm: gossip.SwarmID(a.cfg.Swarm), Loopback: a.cfg.Loopback || loopback(a.cfg.Bind), Log: a.cfg.Log,
+		Swarm: gossip.SwarmID(a.cfg.Swarm), Want: enough, Loopback: a.cfg.Loopback || loopback(a.cfg.Bind), Log: a.cfg.Log,
 	})
 	for _, p := range found {
 		if len(a.doors.Doors) >= enough {
@@ -174,7 +187,9 @@ func (a *asking) named(ctx context.Context) (doors []netip.AddrPort) {
 			a.cfg.Log.Debug("peer cannot be asked", "peer", p, "err", err)
 			continue
 		}
-		doors = append(doors, netip.AddrPortFrom(ips[0].Unmap(), uint16(port+1)))
+		for _, ip := range ips {
+			doors = append(doors, netip.AddrPortFrom(ip.Unmap(), uint16(port+1)))
+		}
 	}
 	return doors
 }

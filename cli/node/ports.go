@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
+
+	"hffs/cli/control"
 )
 
 // PortError says that a port that was asked for is not to be had.
@@ -17,7 +21,11 @@ type PortError struct {
 }
 
 func (e *PortError) Error() string {
-	return fmt.Sprintf("port %d for %s is taken: %v", e.Port, e.What, rootCause(e.Err))
+	how := "cannot be opened"
+	if errors.Is(e.Err, syscall.EADDRINUSE) {
+		how = "is taken"
+	}
+	return fmt.Sprintf("port %d for %s %s: %v", e.Port, e.What, how, rootCause(e.Err))
 }
 
 func (e *PortError) Unwrap() error { return e.Err }
@@ -67,24 +75,58 @@ func (d *doors) Close() {
 // openDoors finds ports. A port that the user gave is taken or it is an error; a
 // usual one gives way to the next free one, which is said aloud.
 func openDoors(cfg Config) (*doors, error) {
+	if err := checkBind(cfg.Bind); err != nil {
+		return nil, err
+	}
 	d := &doors{}
-	var err error
-	if d.api, err = openAPI(cfg); err != nil {
-		return nil, err
+	steps := []func() error{d.openAPI(cfg), d.openPeers(cfg)}
+	if cfg.APIPort == 0 { // a port that was given comes first, a usual one gives way
+		slices.Reverse(steps)
 	}
-	if cfg.Port != 0 {
-		err = d.openPair(cfg.Bind, cfg.Port)
-	} else {
-		err = d.openFrom(cfg.Bind, DefaultPort)
-	}
-	if err != nil {
-		d.Close()
-		return nil, err
+	for _, open := range steps {
+		if err := open(); err != nil {
+			d.Close()
+			return nil, err
+		}
 	}
 	if cfg.Port == 0 && d.gossip != DefaultPort {
 		cfg.Say(fmt.Sprintf("port %d is taken, probably by another node of this machine; using %d", DefaultPort, d.gossip))
 	}
 	return d, nil
+}
+
+// checkBind tells an address that is not ours from a port that is taken.
+func checkBind(bind string) error {
+	if bind == "" {
+		return nil
+	}
+	bad := func(why string) error {
+		return &control.Error{Code: control.CodeUsage, Message: fmt.Sprintf("cannot listen on %q: %s", bind, why), Hint: "--bind takes an address of this machine, such as 192.168.1.7"}
+	}
+	if _, err := netip.ParseAddr(bind); err != nil {
+		return bad("it is not an IP address")
+	}
+	l, err := net.Listen("tcp", hostPort(bind, 0))
+	if err != nil {
+		return bad(rootCause(err).Error())
+	}
+	return l.Close()
+}
+
+func (d *doors) openPeers(cfg Config) func() error {
+	return func() error {
+		if cfg.Port != 0 {
+			return d.openPair(cfg.Bind, cfg.Port)
+		}
+		return d.openFrom(cfg.Bind, DefaultPort)
+	}
+}
+
+func (d *doors) openAPI(cfg Config) func() error {
+	return func() (err error) {
+		d.api, err = openAPI(cfg)
+		return err
+	}
 }
 
 func openAPI(cfg Config) (net.Listener, error) {
@@ -134,7 +176,7 @@ func (d *doors) openFrom(bind string, port int) (first error) {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, syscall.EADDRINUSE) && i > 8 {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			return err
 		}
 		first = firstOf(first, err)

@@ -13,8 +13,9 @@ import (
 // lockName is the file whose lock a process holds as long as it uses the slot.
 const lockName = "in-use.lock"
 
-// maxSlots bounds how many nodes one state folder serves at the same time.
-const maxSlots = 32
+// maxSlots bounds how many nodes, and how many commands, one state folder serves
+// at the same time.
+const maxSlots = 256
 
 // slot is a state folder of one process's own. The first node on a machine has
 // HFFS_HOME itself, the next one a folder inside it, and so do commands that
@@ -40,7 +41,10 @@ func claim(state, kind string) (*slot, error) {
 			return &slot{dir, lock}, nil
 		}
 	}
-	return nil, fmt.Errorf("more than %d nodes use %s", maxSlots, state)
+	return nil, &control.Error{
+		Code: control.CodeStorage, Message: fmt.Sprintf("more than %d processes use %s", maxSlots, state),
+		Hint: "run \"hffs up\": commands then share one node",
+	}
 }
 
 func (s *slot) Close() error { return s.lock.Release() }
@@ -64,11 +68,18 @@ func Running(state, hubCache string) *control.Place {
 			return nil
 		}
 		p, err := control.Read(dir)
-		if err == nil && p.Cache == hubCache && inUse(dir) {
+		if err == nil && p.Cache == hubCache && p.Host == hostname() && inUse(dir) {
 			return &p
 		}
 	}
 	return nil
+}
+
+// hostname tells our own node from one of another machine with the same home on
+// a network disk.
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
 }
 
 // inUse tells a live node from one that was killed: the kernel lets go of its

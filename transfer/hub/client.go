@@ -151,12 +151,42 @@ func (c *Client) Resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
 	return e, nil
 }
 
+// lookPatience is what an endpoint gets that was out of reach a moment ago, when
+// there is no other: not every file waits the full time for it anew.
+const lookPatience = 1500 * time.Millisecond
+
+// listener is the context's key for who wants to hear which endpoints a call
+// passed over.
+type listener struct{}
+
+// Listen has calls under the context tell which endpoints they passed over, and
+// why.
+func Listen(ctx context.Context, say func(string)) context.Context {
+	return context.WithValue(ctx, listener{}, say)
+}
+
 func (c *Client) resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
 	if c.cfg.Offline {
 		return ref.Entry{}, ErrOffline
 	}
+	turns := c.turns()
+	if turns[0].resting(c.now()) {
+		short, cancel := context.WithTimeoutCause(ctx, lookPatience*time.Duration(len(turns)), errStillAway)
+		defer cancel()
+		e, err := c.tryAll(short, turns, f)
+		if err != nil && ctx.Err() == nil && short.Err() != nil {
+			err = verdict([]error{&Error{Endpoint: turns[0].name, Message: errStillAway.Error(), kinds: []error{ErrUnreachable}}})
+		}
+		return e, err
+	}
+	return c.tryAll(ctx, turns, f)
+}
+
+var errStillAway = errors.New("it did not answer a moment ago, and does not now")
+
+func (c *Client) tryAll(ctx context.Context, turns []*endpoint, f ref.File) (ref.Entry, error) {
 	var said []error
-	for _, ep := range c.turns() {
+	for _, ep := range turns {
 		if ep.resting(c.now()) && mirrorsWord(said) != nil {
 			break // it was out of reach a moment ago: a mirror's word will do
 		}
@@ -170,6 +200,9 @@ func (c *Client) resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
 			return ref.Entry{}, err
 		}
 		c.passOver(ep, err)
+		if say, ok := ctx.Value(listener{}).(func(string)); ok && len(c.endpoints) > 1 {
+			say(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
+		}
 		said = append(said, err)
 	}
 	return ref.Entry{}, verdict(said)

@@ -157,7 +157,7 @@ func (u *unreachable) Error() string {
 }
 
 // Unwrap shows a rate limit too, for callers that can wait. The rest stays
-// hidden: a mirror's "no such repo" must not look like the Hub's.
+// hidden: a mirror's "no such repo" must not look like the Hub's. See [Denied].
 func (u *unreachable) Unwrap() []error {
 	for _, err := range u.said {
 		if errors.Is(err, ErrRateLimited) {
@@ -165,6 +165,19 @@ func (u *unreachable) Unwrap() []error {
 		}
 	}
 	return []error{ErrUnreachable}
+}
+
+// Denied finds in an ErrUnreachable what an endpoint denied while the Hub itself
+// was out of reach; nil for nothing. It is for people, who may know better.
+func Denied(err error) error {
+	if u, ok := errors.AsType[*unreachable](err); ok {
+		for _, said := range u.said {
+			if isDefinite(said) {
+				return said
+			}
+		}
+	}
+	return nil
 }
 
 func retryAfter(err error) time.Duration {

@@ -122,29 +122,30 @@ func (s *Source) getMap(ctx context.Context, path string, size int64) (chunk.Map
 	return m, nil
 }
 
-// Have asks how much of a blob the node holds, in bytes.
-func (s *Source) Have(ctx context.Context, b ref.Blob) (int64, error) {
+// Have asks how much of a blob the node holds, in bytes, and whether that is all
+// of it.
+func (s *Source) Have(ctx context.Context, b ref.Blob) (n int64, whole bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+string(b.ETag), nil)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("ask %s: %w", s.name, err)
+		return 0, false, fmt.Errorf("ask %s: %w", s.name, err)
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusOK && resp.ContentLength == b.Size:
-		return b.Size, nil
+		return b.Size, true, nil
 	case resp.StatusCode == http.StatusNotFound:
 		word, _, _ := strings.Cut(resp.Header.Get(HeaderHave), " ")
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err == nil && 0 <= n && n <= b.Size {
-			return n, nil
+			return n, false, nil
 		}
-		return 0, nil
+		return 0, false, nil
 	}
-	return 0, s.refusal(resp)
+	return 0, false, s.refusal(resp)
 }
 
 func (s *Source) refusal(resp *http.Response) error {

@@ -212,17 +212,23 @@ func TestRefusalsSayWhy(t *testing.T) {
 func TestHaveTellsOfAFetch(t *testing.T) {
 	t.Parallel()
 	src, e, s := serve(t, make([]byte, 1000), nil)
-	n, err := src.Have(t.Context(), e.Blob)
+	n, whole, err := src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
 	require.EqualValues(t, 1000, n)
+	require.True(t, whole)
 	s.err, s.have = source.ErrGone, 300
-	n, err = src.Have(t.Context(), e.Blob)
+	n, whole, err = src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
 	require.EqualValues(t, 300, n)
+	require.False(t, whole)
 	s.have = 5000 // more than there is
-	n, err = src.Have(t.Context(), e.Blob)
+	n, _, err = src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
 	require.Zero(t, n)
+	e.Blob.Size, s.have = 0, 0
+	_, whole, err = src.Have(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.False(t, whole, "nothing is not all of an empty file")
 }
 
 func TestDoorOnlyReads(t *testing.T) {
