@@ -36,7 +36,9 @@ type member struct {
 	flowed  atomic.Int64
 	seen    int64 // of flowed, at the last tick
 	rate    float64
-	bytes   int64 // kept in the file
+	wait    float64 // seconds to the first byte of an errand
+	quiet   int     // errands that bring nothing
+	bytes   int64   // kept in the file
 	errands int
 	strikes int
 	failing time.Time // since when, if there are strikes
@@ -77,7 +79,7 @@ type crowd struct {
 // add takes in sources that are not known yet and returns them.
 func (c *crowd) add(found []source.Source) (fresh []*member) {
 	for _, s := range found {
-		if c.named(s.Name()) == nil {
+		if c.find(s) == nil {
 			m := &member{Source: s, id: len(c.all) + 1}
 			c.all = append(c.all, m)
 			fresh = append(fresh, m)
@@ -86,13 +88,22 @@ func (c *crowd) add(found []source.Source) (fresh []*member) {
 	return fresh
 }
 
-func (c *crowd) named(name string) *member {
+// find is the member that a source is, nil for a stranger. Names are for people:
+// two nodes may have the same.
+func (c *crowd) find(s source.Source) *member {
 	for _, m := range c.all {
-		if m.Name() == name {
+		if identity(m.Source) == identity(s) {
 			return m
 		}
 	}
 	return nil
+}
+
+func identity(s source.Source) string {
+	if i, ok := s.(source.Identified); ok {
+		return i.ID()
+	}
+	return s.Name()
 }
 
 // living is how many sources of a kind are not dropped.
@@ -125,6 +136,14 @@ func (c *crowd) last(m *member) bool {
 	return true
 }
 
+// kept is what all sources have brought, in bytes.
+func (c *crowd) kept() (sum int64) {
+	for _, m := range c.all {
+		sum += m.bytes
+	}
+	return sum
+}
+
 // room is how many errands a source may run at once.
 func (c *crowd) room(m *member) int {
 	switch {
@@ -145,11 +164,11 @@ func (c *crowd) measure(d time.Duration) {
 		now := float64(n-m.seen) / d.Seconds()
 		m.seen = n
 		switch {
-		case m.errands == 0:
+		case m.errands == 0 && now == 0: // it was not asked for anything
 		case m.rate == 0:
-			m.rate = now
+			m.rate = max(now, 1) // next to nothing is known as well
 		default:
-			m.rate += weight * (now - m.rate)
+			m.rate = max(m.rate+weight*(now-m.rate), 1)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,6 +20,8 @@ type errand struct {
 	from   *member
 	end    atomic.Int64 // chunk before which to stop
 	alive  atomic.Int64 // when bytes last arrived, Unix nanoseconds
+	began  time.Time
+	waited atomic.Int64 // nanoseconds to the first byte; 0: none yet
 	cancel context.CancelFunc
 	quiet  bool // the owner's: stalled by its own judgment
 }
@@ -56,10 +59,9 @@ func (f *fetch) carry(ctx context.Context, e *errand) {
 
 func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) error {
 	off, n := f.m.Bytes(e.task.Span)
-	body, err := e.from.Open(ctx, f.entry, off, n)
-	if err != nil {
-		return err
-	}
+	body := &steady{pos: off, end: off + n, open: func(off, n int64) (io.ReadCloser, error) {
+		return e.from.Open(ctx, f.entry, off, n)
+	}}
 	defer body.Close()
 	hasher := hashers.Get().(*chunk.Hasher)
 	defer hashers.Put(hasher)
@@ -86,6 +88,58 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 // tell hands a report to the owner, who reads until every errand is over.
 func (f *fetch) tell(r report) { f.reports <- r }
 
+// steady reads a range and goes on behind the place where a body broke off, as
+// long as each attempt brings something worth it: some links and caches end every
+// connection after a while.
+type steady struct {
+	open     func(off, n int64) (io.ReadCloser, error)
+	pos, end int64
+	body     io.ReadCloser
+	brought  int64 // by this attempt
+}
+
+// worthIt is what an attempt must have brought, in bytes, for another one.
+const worthIt = 64 << 10
+
+func (s *steady) Read(p []byte) (int, error) {
+	for {
+		if s.body == nil {
+			if s.pos == s.end {
+				return 0, io.EOF
+			}
+			body, err := s.open(s.pos, s.end-s.pos)
+			if err != nil {
+				return 0, err
+			}
+			s.body, s.brought = body, 0
+		}
+		n, err := s.body.Read(p)
+		s.pos, s.brought = s.pos+int64(n), s.brought+int64(n)
+		if err != nil && s.pos < s.end && s.brought >= worthIt && brokeOff(err) {
+			s.Close()
+			err = nil
+			if n == 0 {
+				continue
+			}
+		}
+		return n, err
+	}
+}
+
+// brokeOff tells an end that came too early from everything else that can go
+// wrong.
+func brokeOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func (s *steady) Close() error {
+	if s.body != nil {
+		s.body.Close()
+		s.body = nil
+	}
+	return nil
+}
+
 // flow notes that bytes arrive, and how many.
 type flow struct {
 	r      io.Reader
@@ -95,6 +149,9 @@ type flow struct {
 func (w *flow) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
+		if w.errand.waited.Load() == 0 {
+			w.errand.waited.Store(max(1, int64(time.Since(w.errand.began))))
+		}
 		w.errand.from.flowed.Add(int64(n))
 		w.errand.alive.Store(time.Now().UnixNano())
 	}

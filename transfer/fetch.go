@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ const (
 	stallHub    = 3 * time.Second  //
 	giveUp      = 10 * time.Second // without a byte: the errand is over
 	peersAlone  = 1 * time.Second  // what the peers get to bring their first byte
-	slowAfter   = 2 * time.Second  // what they get to show their rate
+	slowAfter   = 1 * time.Second  // what they get to show their rate
 	slowPeers   = 8e6              // bytes per second of all peers together: below it, the Hub helps
 	maxRestarts = 5                // times that a whole with the wrong hash is tried again
 )
@@ -171,7 +172,18 @@ func (f *fetch) run(ctx context.Context) error {
 			return err
 		}
 	}
+	f.nameTheSilent()
 	return nil
+}
+
+// nameTheSilent tells of those that others had to step in for at the very end.
+func (f *fetch) nameTheSilent() {
+	const silence = 250 * time.Millisecond
+	for _, e := range f.errands {
+		if quiet := time.Since(time.Unix(0, e.alive.Load())); quiet > silence && e.from.Kind() == source.Peer {
+			f.falter(e.from, fmt.Sprintf("%s has sent nothing for %v", e.from.Name(), quiet.Round(50*time.Millisecond)))
+		}
+	}
 }
 
 // listen waits for one thing to happen and takes it in.
@@ -198,6 +210,9 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 	case <-ticks:
 		f.crowd.measure(tick)
 		f.watchdog()
+		for _, m := range f.crowd.all {
+			f.plan.Rate(m.id, m.rate/float64(max(1, m.errands)))
+		}
 		if wait := time.Since(f.asked); wait > relocate || wait > relocateNow && f.crowd.living(source.Peer) == 0 {
 			f.locate(ctx)
 		}
@@ -232,7 +247,7 @@ func (f *fetch) copied(c reused) error {
 // take adds new sources to crowd and plan.
 func (f *fetch) take(found []source.Source) []*member {
 	for _, s := range found {
-		m := f.crowd.named(s.Name())
+		m := f.crowd.find(s)
 		if m != nil && m.has != nil {
 			m.Source, m.has = s, nil // it held some chunks, now it holds all
 			f.plan.Limit(m.id, nil)
@@ -323,7 +338,8 @@ func (f *fetch) handOut(ctx context.Context) {
 		}
 		e := &errand{task: task, from: m}
 		e.end.Store(int64(task.Span.End))
-		e.alive.Store(time.Now().UnixNano())
+		e.began = time.Now()
+		e.alive.Store(e.began.UnixNano())
 		ectx, cancel := context.WithCancel(ctx)
 		e.cancel = cancel
 		f.errands[task.ID] = e
@@ -346,6 +362,7 @@ func (f *fetch) nextTask() (*member, plan.Task, bool) {
 			return nil, plan.Task{}, false
 		}
 		f.plan.Rate(next.id, next.rate/float64(max(1, next.errands)))
+		f.plan.Wait(next.id, next.wait)
 		task, cut, ok := f.plan.Next(next.id)
 		if ok {
 			f.shorten(cut)
@@ -396,7 +413,7 @@ func (f *fetch) firstHub(m *member) bool {
 		if o == m {
 			return true
 		}
-		if o.Kind() == source.Hub && !o.dropped && o.strikes <= m.strikes {
+		if o.Kind() == source.Hub && !o.dropped && o.strikes <= m.strikes && o.quiet <= m.quiet {
 			return false
 		}
 	}
@@ -417,7 +434,10 @@ func (f *fetch) hubWanted(now time.Time) bool {
 	case since < slowAfter:
 		return false
 	}
-	return f.crowd.rate(source.Peer) < slowPeers
+	// The last second is not worth another source.
+	rate := f.crowd.rate(source.Peer)
+	left := f.m.Size() - f.resumed - f.reused - f.crowd.kept()
+	return rate < slowPeers && float64(left) > rate
 }
 
 // watchdog finds errands that bring nothing.
@@ -431,6 +451,11 @@ func (f *fetch) watchdog() {
 		}
 		if stalled := quiet > limit; stalled != e.quiet {
 			e.quiet = stalled
+			if stalled {
+				e.from.quiet++
+			} else {
+				e.from.quiet--
+			}
 			f.plan.Stalled(id, stalled)
 			if stalled {
 				f.falter(e.from, fmt.Sprintf("%s has sent nothing for %v", e.from.Name(), limit))
@@ -470,6 +495,15 @@ func (f *fetch) hear(r report) error {
 	f.plan.Ended(e.task.ID)
 	e.cancel()
 	e.from.errands--
+	if e.quiet {
+		e.from.quiet--
+		if errors.Is(r.err, context.Canceled) {
+			r.err = fmt.Errorf("%s has sent nothing for %v", e.from.Name(), giveUp)
+		}
+	}
+	if w := time.Duration(e.waited.Load()).Seconds(); w > 0 {
+		e.from.wait += 0.3 * (w - e.from.wait)
+	}
 	if wrong := (*verify.Error)(nil); errors.As(r.err, &wrong) && r.under != f.hearsay.chosen() {
 		return nil // it was held against a map that has gone since
 	}
@@ -542,9 +576,7 @@ func (f *fetch) falter(m *member, text string) {
 
 // called tells an errand that was called back from one that failed. One that
 // was called back for being quiet has failed.
-func (f *fetch) called(e *errand, err error) bool {
-	return errors.Is(err, context.Canceled) && !e.quiet
-}
+func (f *fetch) called(e *errand, err error) bool { return errors.Is(err, context.Canceled) }
 
 // wrong deals with bytes that do not match what peers say of the chunks. Where
 // the Hub or a mirror sent them, it is one word against another: from then on
@@ -610,10 +642,15 @@ func (f *fetch) blame() error {
 		guilty = f.contributors()
 	}
 	f.log.Warn("the whole file does not have the Hub's hash", "blamed", len(guilty))
+	var names []string
 	for _, m := range guilty {
-		f.drop(m, fmt.Errorf("%s: vouched for bytes that are not the file's", m.Name()), true)
+		names = append(names, m.Name())
+		f.drop(m, fmt.Errorf("%s: sent, or vouched for, bytes that are not the file's", m.Name()), true)
 	}
 	f.hearsay.use(nil)
+	if f.crowd.living(source.Peer)+f.crowd.living(source.Hub) == 0 {
+		return fmt.Errorf("fetch %s from %s: %w", f.entry, strings.Join(names, ", "), ErrMismatch)
+	}
 	if g := f.hearsay.best(); g != nil {
 		return f.believe(g)
 	}

@@ -126,6 +126,9 @@ func (t *Transfer) bring(ctx context.Context, e ref.Entry, notes []Note, watch f
 	if err != nil {
 		return Result{}, fmt.Errorf("find %s after the fetch: %w", e, err)
 	}
+	if len(last.Sources) == 0 { // another process brought it meanwhile
+		last.Sources = []SourceState{{Kind: source.Local, Name: "cache", Bytes: e.Blob.Size}}
+	}
 	return Result{Path: path, Sources: last.Sources, Notes: last.Notes}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -33,16 +34,21 @@ type teller struct {
 	m       chunk.Map // what it says of it; the zero map: nothing
 	sent    atomic.Int64
 
-	fail    error // of Open
-	died    atomic.Bool
-	healed  atomic.Bool  // it does not die any more
-	busy    atomic.Int32 // so many times it says that it is
-	dieAt   int64        // bodies end with an error once so many bytes were sent in all; 0: never
-	stallAt int64        // likewise, but they fall silent
+	fail   error // of Open
+	died   atomic.Bool
+	healed atomic.Bool  // it does not die any more
+	busy   atomic.Int32 // so many times it says that it is
+
+	id        string        // besides its name
+	drip      time.Duration // between one byte and the next
+	breakEach int           // bytes after which each body breaks off
+	dieAt     int64         // bodies end with an error once so many bytes were sent in all; 0: never
+	stallAt   int64         // likewise, but they fall silent
 }
 
 func (s *teller) Name() string      { return s.name }
 func (s *teller) Kind() source.Kind { return s.kind }
+func (s *teller) ID() string        { return s.name + s.id }
 
 func (s *teller) Open(ctx context.Context, _ ref.Entry, off, n int64) (io.ReadCloser, error) {
 	if s.fail != nil {
@@ -54,7 +60,11 @@ func (s *teller) Open(ctx context.Context, _ ref.Entry, off, n int64) (io.ReadCl
 	if s.died.Load() && !s.healed.Load() {
 		return nil, errDied
 	}
-	return &telling{ctx, s, bytes.NewReader(s.content[off : off+n])}, nil
+	body := s.content[off : off+n]
+	if s.breakEach > 0 && len(body) > s.breakEach {
+		return &telling{ctx, s, io.MultiReader(bytes.NewReader(body[:s.breakEach]), iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
+	}
+	return &telling{ctx, s, bytes.NewReader(body)}, nil
 }
 
 func (s *teller) Map(context.Context, ref.Blob) (chunk.Map, error) {
@@ -84,7 +94,16 @@ func (t *telling) Read(p []byte) (int, error) {
 		t.s.died.Store(true)
 		return 0, errDied
 	}
-	n, err := t.r.Read(p[:min(len(p), 64<<10)])
+	most := 64 << 10
+	if t.s.drip > 0 {
+		most = 1
+		select {
+		case <-t.ctx.Done():
+			return 0, t.ctx.Err()
+		case <-time.After(t.s.drip):
+		}
+	}
+	n, err := t.r.Read(p[:min(len(p), most)])
 	t.s.sent.Add(int64(n))
 	return n, err
 }
@@ -232,8 +251,39 @@ func TestStalledPeerLosesItsSpans(t *testing.T) {
 	w.peer("silent").stallAt = 3 * chunk.FixedLen
 	w.peer("alive")
 	res := w.get()
+	require.NotEmpty(t, res.Notes)
 	require.Equal(t, "silent", res.Notes[0].Source)
 	require.Contains(t, res.Notes[0].Text, "nothing")
+}
+
+// TestDrippingPeerHoldsNothingUp: a peer that never quite falls silent must not be
+// waited for.
+func TestDrippingPeerHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("drip").drip = 300 * time.Millisecond
+	w.theHub()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := w.transfer().Get(ctx, w.file(), nil)
+	require.NoError(t, err)
+}
+
+func TestLinkThatBreaksAllTheTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.theHub().breakEach = 200_000 // less than a chunk
+	w.get()
+}
+
+func TestTwoNodesOfOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.peer("desk").fail = source.ErrRefused
+	twin := w.peer("desk")
+	twin.id = "another"
+	w.get()
+	require.Positive(t, twin.sent.Load())
 }
 
 func TestLoneStalledPeerIsReplacedByTheHub(t *testing.T) {

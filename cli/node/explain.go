@@ -24,7 +24,7 @@ func Explain(err error) *control.Error {
 	if errors.As(err, &said) {
 		return said
 	}
-	for _, f := range []func(error) *control.Error{explainInput, explainStorage, explainFetch, explainHub} {
+	for _, f := range []func(error) *control.Error{explainFetch, explainInput, explainStorage, explainHub} {
 		if e := f(err); e != nil {
 			return e
 		}

@@ -2,29 +2,54 @@ package node
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// identity is the node's lasting id: 8 random bytes as hex, kept in its state
-// folder and lost with it.
+// identity is the node's lasting id: 8 bytes as hex, made of a random seed in its
+// state folder and of the machine's network cards, so that the copy of a whole
+// machine is somebody else.
 func identity(dir string) (string, error) {
-	path := filepath.Join(dir, "node-id")
+	seed, err := keptSeed(filepath.Join(dir, "node-id"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte("hffs node v1\n" + seed + "\n" + cards()))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func keptSeed(path string) (string, error) {
 	if b, err := os.ReadFile(path); err == nil {
-		if id := strings.TrimSpace(string(b)); validID(id) {
-			return id, nil
+		if seed := strings.TrimSpace(string(b)); validID(seed) {
+			return seed, nil
 		}
 	}
 	var raw [8]byte
 	_, _ = rand.Read(raw[:])
-	id := hex.EncodeToString(raw[:])
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+	seed := hex.EncodeToString(raw[:])
+	if err := os.WriteFile(path, []byte(seed+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("keep node id: %w", err)
 	}
-	return id, nil
+	return seed, nil
+}
+
+// cards are the hardware addresses of the machine, in order.
+func cards() string {
+	links, _ := net.Interfaces()
+	var all []string
+	for _, l := range links {
+		if len(l.HardwareAddr) > 0 && l.Flags&net.FlagLoopback == 0 {
+			all = append(all, l.HardwareAddr.String())
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " ")
 }
 
 func validID(id string) bool {

@@ -65,7 +65,7 @@ func New(cfg Config) (n *Node, err error) {
 	if n.cache, err = openCache(n.cfg, n.slot.dir); err != nil {
 		return n, err
 	}
-	if n.hub, err = hub.New(n.cfg.Hub); err != nil {
+	if n.hub, err = newHub(n.cfg); err != nil {
 		return n, err
 	}
 	if n.swarm, err = n.newSwarm(); err != nil {
@@ -78,6 +78,14 @@ func New(cfg Config) (n *Node, err error) {
 	n.engine.forget, n.engine.members = n.forget, n.members
 	n.newDoors()
 	return n, nil
+}
+
+func newHub(cfg Config) (*hub.Client, error) {
+	c, err := hub.New(cfg.Hub)
+	if err != nil {
+		return nil, &control.Error{Code: control.CodeUsage, Message: err.Error(), Hint: "check HF_ENDPOINT, and HF_TOKEN or the file that \"hf auth login\" wrote"}
+	}
+	return c, nil
 }
 
 func openCache(cfg Config, state string) (*cache.Cache, error) {

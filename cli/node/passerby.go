@@ -46,7 +46,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	if p.cache, err = openCache(cfg, p.slot.dir); err != nil {
 		return p, err
 	}
-	if p.hub, err = hub.New(cfg.Hub); err != nil {
+	if p.hub, err = newHub(cfg); err != nil {
 		return p, err
 	}
 	ctx, stop := context.WithCancel(context.Background())

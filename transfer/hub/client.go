@@ -169,6 +169,48 @@ func (c *Client) resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
 	if c.cfg.Offline {
 		return ref.Entry{}, ErrOffline
 	}
+	for try := 0; ; try++ {
+		e, err := c.round(ctx, f)
+		wait := hiccup(err, try)
+		if wait == 0 {
+			return e, err
+		}
+		c.cfg.Log.Debug("asked again after a hiccup", "file", f, "wait", wait, "err", err)
+		select {
+		case <-ctx.Done():
+			return ref.Entry{}, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		for _, ep := range c.endpoints {
+			ep.rest(time.Time{})
+		}
+	}
+}
+
+// hiccup is how long to wait before a Hub that answered, but could not help just
+// now, is asked again; 0 for not at all. One that does not answer is another
+// matter: then the swarm is asked instead.
+func hiccup(err error, try int) time.Duration {
+	const tries, longest = 3, 5 * time.Second
+	u, ok := errors.AsType[*unreachable](err)
+	if !ok || try+1 >= tries {
+		return 0
+	}
+	wait := time.Duration(0)
+	for _, said := range u.said {
+		e, ok := errors.AsType[*Error](said)
+		if ok && (e.Status == http.StatusTooManyRequests || e.Status >= 500) {
+			wait = max(wait, e.RetryAfter, 500*time.Millisecond<<try)
+		}
+	}
+	if wait > longest {
+		return 0
+	}
+	return wait
+}
+
+// round asks every endpoint once.
+func (c *Client) round(ctx context.Context, f ref.File) (ref.Entry, error) {
 	turns := c.turns()
 	if turns[0].resting(c.now()) {
 		short, cancel := context.WithTimeoutCause(ctx, lookPatience*time.Duration(len(turns)), errStillAway)

@@ -81,7 +81,7 @@ func (ep *endpoint) refusal(resp *http.Response, away, withToken bool) *Error {
 		Endpoint: ep.name, Status: resp.StatusCode, Code: clean(resp.Header.Get(headerErrorCode)),
 		Message: clean(resp.Header.Get(headerErrorMessage)), RetryAfter: parseRetryAfter(resp.Header, time.Now()),
 	}
-	e.kinds = kindsOf(e, withToken, !isPage(resp) && !away)
+	e.kinds = kindsOf(e, withToken, e.Message != "" && !isPage(resp) && !away)
 	if e.Message == "" && isPage(resp) {
 		e.Message = "a web page"
 	}

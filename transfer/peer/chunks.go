@@ -149,7 +149,7 @@ func (s *Source) post(ctx context.Context, path string, m chunk.Map, chunks []in
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", s.name, err)
+		return nil, fmt.Errorf("ask %s: %w", s.name, plain(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer drain(resp.Body)

@@ -2,11 +2,13 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +71,9 @@ type Source struct {
 // Name is the node's name.
 func (s *Source) Name() string { return s.name }
 
+// ID tells the node from another of the same name.
+func (s *Source) ID() string { return s.name + " " + s.origin }
+
 // Kind is source.Peer.
 func (s *Source) Kind() source.Kind { return source.Peer }
 
@@ -84,7 +89,7 @@ func (s *Source) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCl
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", s.name, err)
+		return nil, fmt.Errorf("ask %s: %w", s.name, plain(err))
 	}
 	want := fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, e.Blob.Size)
 	if resp.StatusCode != http.StatusPartialContent || resp.Header.Get("Content-Range") != want {
@@ -109,7 +114,7 @@ func (s *Source) getMap(ctx context.Context, path string, size int64) (chunk.Map
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return chunk.Map{}, fmt.Errorf("ask %s: %w", s.name, err)
+		return chunk.Map{}, fmt.Errorf("ask %s: %w", s.name, plain(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -131,7 +136,7 @@ func (s *Source) Have(ctx context.Context, b ref.Blob) (n int64, whole bool, err
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return 0, false, fmt.Errorf("ask %s: %w", s.name, err)
+		return 0, false, fmt.Errorf("ask %s: %w", s.name, plain(err))
 	}
 	defer resp.Body.Close()
 	switch {
@@ -160,6 +165,14 @@ func (s *Source) refusal(resp *http.Response) error {
 		return fmt.Errorf("%s: %s", s.name, resp.Status)
 	}
 	return fmt.Errorf("%s: %w: %s", s.name, source.ErrRefused, resp.Status)
+}
+
+// plain leaves out the URL, which says nothing more than the name.
+func plain(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 type body struct {

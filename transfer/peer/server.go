@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,6 +23,7 @@ import (
 // that a crowd slows down instead of piling up.
 const (
 	maxRequests = 256
+	perAsker    = 32 // of them for one address
 	// slowest is the rate below which a reader is cut off, in bytes per second,
 	// after the grace: it would hold a place for ever.
 	slowest = 16 << 10
@@ -64,11 +67,14 @@ type Server struct {
 
 	places chan struct{}
 	mux    *http.ServeMux
+
+	mu     sync.Mutex // guards askers
+	askers map[string]int
 }
 
 // NewServer makes a door onto a store.
 func NewServer(store Store, log *slog.Logger) *Server {
-	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), mux: http.NewServeMux()}
+	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), mux: http.NewServeMux(), askers: map[string]int{}}
 	s.mux.HandleFunc("GET "+PathBlobs, s.blob)
 	s.mux.HandleFunc("GET "+PathMaps+"{xet}", s.contentMap)
 	s.mux.HandleFunc("POST "+pathHave, s.chunksHave)
@@ -78,15 +84,38 @@ func NewServer(store Store, log *slog.Logger) *Server {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.places <- struct{}{}:
-		defer func() { <-s.places }()
-	default:
+	leave, ok := s.enter(r)
+	if !ok {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, "too many requests at once")
 		return
 	}
+	defer leave()
 	s.mux.ServeHTTP(w, r)
+}
+
+// enter takes a place for a request, and one of those that its sender may have.
+func (s *Server) enter(r *http.Request) (leave func(), ok bool) {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.askers[host] >= perAsker {
+		return nil, false
+	}
+	select {
+	case s.places <- struct{}{}:
+	default:
+		return nil, false
+	}
+	s.askers[host]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.askers[host]--; s.askers[host] == 0 {
+			delete(s.askers, host)
+		}
+		<-s.places
+	}, true
 }
 
 // readOnly says no to whatever would change something.

@@ -28,6 +28,10 @@ const (
 	Target   = 0.5
 	minBytes = 1 << 20
 	maxBytes = 16 << 20
+	// Where the first byte is long in coming, a task is so many times longer than
+	// that wait, up to farBytes, so that waiting is a small part of it.
+	patience = 8
+	farBytes = 128 << 20
 	// firstBytes is a source's first task, before its rate is known.
 	firstBytes = 2 << 20
 	// worthwhile is how many times longer the owner of a task must need for the
@@ -60,6 +64,7 @@ type task struct {
 type sourceState struct {
 	has  *chunk.Have // nil: everything
 	rate float64     // bytes per second of one task; 0: unknown
+	wait float64     // seconds until the first byte of a task
 }
 
 // Plan is the state of one download. The zero value is unusable.
@@ -100,6 +105,13 @@ func (p *Plan) Remove(source int) { delete(p.sources, source) }
 func (p *Plan) Rate(source int, bytesPerSecond float64) {
 	if s := p.sources[source]; s != nil {
 		s.rate = bytesPerSecond
+	}
+}
+
+// Wait sets how long a source takes to the first byte of a task, in seconds.
+func (p *Plan) Wait(source int, seconds float64) {
+	if s := p.sources[source]; s != nil {
+		s.wait = seconds
 	}
 }
 
@@ -236,14 +248,17 @@ func (p *Plan) open(s *sourceState, i int) bool {
 
 // length is how many bytes a task that begins at chunk first should have.
 func (p *Plan) length(s *sourceState, first int) int64 {
-	want := int64(s.rate * Target)
+	want, most := int64(s.rate*Target), int64(maxBytes)
+	if far := int64(s.rate * s.wait * patience); far > want {
+		want, most = far, farBytes
+	}
 	if s.rate == 0 {
 		want = firstBytes
 	}
 	// What is left is shared among those at work and as many again: the last
 	// tasks are short.
 	rest := (p.m.Size() - p.m.Offset(first)) / int64(2*max(1, len(p.tasks)))
-	return max(minBytes, min(want, rest, maxBytes))
+	return max(minBytes, min(want, rest, most))
 }
 
 // take relieves the task that would end last of its back part, or asks again for
@@ -363,19 +378,15 @@ func (p *Plan) timeLeft(t *task) float64 {
 	return float64(p.m.Offset(t.end)-p.m.Offset(t.next)) / p.rateOf(s)
 }
 
-// rateOf is a source's rate, or for one not measured yet that of the others.
+// rateOf is a source's rate; one not measured yet is taken for as good as the
+// best, or it would never be tried.
 func (p *Plan) rateOf(s *sourceState) float64 {
 	if s.rate > 0 {
 		return s.rate
 	}
-	sum, n := 0.0, 0
+	best := minBytes / Target
 	for _, o := range p.sources {
-		if o.rate > 0 {
-			sum, n = sum+o.rate, n+1
-		}
+		best = max(best, o.rate)
 	}
-	if n == 0 {
-		return minBytes / Target
-	}
-	return sum / float64(n)
+	return best
 }

@@ -36,6 +36,9 @@ type Source interface {
 	Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error)
 }
 
+// An Identified source has an identity besides its name, which others may share.
+type Identified interface{ ID() string }
+
 // A ContentMapper is a source that can give a blob's content-defined map, proven
 // by the Xet hash that the Hub stated.
 type ContentMapper interface {
