@@ -37,7 +37,7 @@ lint:
 	GOOS=windows CGO_ENABLED=0 go vet ./...
 
 # The lab's stories run after the rooms: both want the whole machine.
-unit:
+unit: venv
 	go test -race -timeout 10m $$(go list ./... | grep -v '^hffs/cli/lab')
 
 stories: build venv

@@ -137,7 +137,7 @@ func (a *app) config(c *cli.Context) (node.Config, error) {
 		return node.Config{}, usage(err.Error(), "HF_ENDPOINT is an address such as https://huggingface.co, or several, comma-separated")
 	}
 	return node.Config{
-		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")),
+		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")), NoXet: truth(a.getenv("HF_HUB_DISABLE_XET")),
 		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
 		Hub:     hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
 		Version: Version, Log: a.logFor(c, slog.LevelError),

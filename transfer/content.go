@@ -146,22 +146,23 @@ func (f *fetch) neighbours(ctx context.Context) {
 		if !ok {
 			continue
 		}
+		f.inquiries++
 		f.background.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			answer := partHolder{}
+			asking, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
-			has, err := holder.HasChunks(ctx, f.m)
-			if err != nil || has.Count() == 0 {
-				return
+			if has, err := holder.HasChunks(asking, f.m); err == nil && has.Count() > 0 {
+				answer = partHolder{holder.OfChunks(f.m), has}
 			}
 			select {
-			case f.holders <- partHolder{holder.OfChunks(f.m), has}:
+			case f.holders <- answer:
 			case <-ctx.Done():
 			}
 		})
 	}
 }
 
-// partHolder is a source of some chunks.
+// partHolder is a source of some chunks; the zero value is one of none.
 type partHolder struct {
 	source source.Source
 	has    *chunk.Have
@@ -169,6 +170,10 @@ type partHolder struct {
 
 // takePart adds a source of some chunks, unless it is one of the whole already.
 func (f *fetch) takePart(h partHolder) {
+	f.inquiries--
+	if h.source == nil {
+		return
+	}
 	for _, m := range f.crowd.add([]source.Source{h.source}) {
 		m.has = h.has
 		f.plan.Add(m.id, h.has)

@@ -16,6 +16,7 @@ import (
 	"hffs/transfer/plan"
 	"hffs/transfer/source"
 	"hffs/transfer/verify"
+	"hffs/transfer/xet"
 )
 
 // Times the owner goes by.
@@ -55,10 +56,12 @@ type fetch struct {
 	asked   time.Time
 	first   bool // a peer has brought something
 
-	proven  bool        // m's hashes are the Hub's own word
-	reused  int64       // bytes from other files on this disk
-	copying int         // chunks still to come from there
-	lacking *chunk.Have // chunks that none of the peers holds; nil: one holds all, or there are none
+	proven  bool  // m's hashes are the Hub's own word
+	reused  int64 // bytes from other files on this disk
+	copying int   // chunks still to come from there
+	// inquiries are neighbours that were asked for chunks and have not answered.
+	inquiries int
+	lacking   *chunk.Have // chunks that none of the peers holds; nil: one holds all, or there are none
 
 	reports    chan report
 	copies     chan reused
@@ -152,7 +155,7 @@ func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 func (f *fetch) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer f.windDown(cancel)
-	f.began, f.asking, f.hearsay.pending = time.Now(), false, 0
+	f.began, f.asking, f.hearsay.pending, f.inquiries = time.Now(), false, 0, 0
 	f.take(f.t.cfg.Hub(f.entry))
 	if f.proven {
 		f.reuse(ctx)
@@ -428,7 +431,7 @@ func (f *fetch) hubWanted(now time.Time) bool {
 	peers := f.crowd.living(source.Peer)
 	switch {
 	case peers == 0:
-		return f.located || since > peersAlone
+		return f.located && f.inquiries == 0 || since > peersAlone
 	case !f.first:
 		return since > peersAlone
 	case since < slowAfter:
@@ -539,8 +542,11 @@ func (f *fetch) judge(e *errand, err error) error {
 		m.rest = time.Now().Add(busyRest)
 	default:
 		wait := time.Duration(0)
+		var xetSaid *xet.Error
 		if errors.As(err, &said) {
 			wait = said.RetryAfter
+		} else if errors.As(err, &xetSaid) {
+			wait = xetSaid.RetryAfter
 		}
 		f.strike(m, err, wait)
 	}

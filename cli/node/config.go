@@ -51,6 +51,8 @@ type Config struct {
 	// Name is what people call this node; empty means the host's name.
 	Name string
 
+	// NoXet keeps to plain HTTP toward the Hub; see HF_HUB_DISABLE_XET.
+	NoXet bool
 	// Hub says where the Hub is and who asks it.
 	Hub hub.Config
 

@@ -61,11 +61,12 @@ type engine struct {
 	dropped []control.Note
 }
 
-func newEngine(c *cache.Cache, h *hub.Client, s swarm, log *slog.Logger) *engine {
+func newEngine(cfg Config, c *cache.Cache, h *hub.Client, s swarm) *engine {
+	log := cfg.Log
 	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
 	e.transfer = transfer.New(transfer.Config{
-		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: h.Sources, Failed: e.failed, Log: log,
+		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, newXet(cfg, h)), Failed: e.failed, Log: log,
 	})
 	return e
 }

@@ -74,7 +74,7 @@ func New(cfg Config) (n *Node, err error) {
 	if err = n.newFinders(); err != nil {
 		return n, err
 	}
-	n.engine = newEngine(n.cache, n.hub, n.swarm, n.cfg.Log)
+	n.engine = newEngine(n.cfg, n.cache, n.hub, n.swarm)
 	n.engine.forget, n.engine.members = n.forget, n.members
 	n.newDoors()
 	return n, nil

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hffs/cache"
+	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/cli/control"
 	"hffs/gossip"
@@ -299,4 +302,138 @@ func TestExplainHasAHint(t *testing.T) {
 		require.NotEmpty(t, e.Hint, "%v", err)
 	}
 	require.Equal(t, control.CodeInternal, Explain(errors.New("odd")).Code)
+}
+
+// revisions puts two revisions of a file on the Hub, over Xet: the second has
+// bytes inserted near the front.
+func (l *lan) revisions(rule chunk.Rule) (first, second ref.Commit, oldBytes, newBytes []byte) {
+	oldBytes = make([]byte, 24_000_000)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(oldBytes)
+	newBytes = append(append(bytes.Clone(oldBytes[:1_000_000]), []byte("inserted near the front")...), oldBytes[1_000_000:]...)
+	var commits []ref.Commit
+	for _, b := range [][]byte{oldBytes, newBytes} {
+		c, err := l.hub.OverXet(standin.Bytes(b).LFS(), rule)
+		require.NoError(l.t, err)
+		commits = append(commits, l.hub.Add(repo, "main", map[string]standin.Content{file: c}))
+	}
+	return commits[0], commits[1], oldBytes, newBytes
+}
+
+func (l *lan) at(c ref.Commit) control.Ask {
+	return control.Ask{Repo: repo.ID, File: file, Revision: string(c)}
+}
+
+// learnt waits until a node's index has the map of a blob.
+func (l *lan) learnt(n *Node, c ref.Commit) {
+	l.t.Helper()
+	e, ok := n.cache.SureEntry(repo, c, file)
+	require.True(l.t, ok)
+	require.NotEmpty(l.t, e.Blob.Xet)
+	require.NoError(l.t, n.cache.Learn(l.t.Context(), e.Blob))
+}
+
+func bytesBy(got control.Got, kind string) (n int64) {
+	for _, s := range got.Sources {
+		if s.Kind == kind {
+			n += s.Bytes
+		}
+	}
+	return n
+}
+
+func TestUnchangedChunksAreNotSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []chunk.Rule{chunk.Current, chunk.Legacy} {
+		t.Run(string(rule), func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t)
+			first, second, _, want := l.revisions(rule)
+			a, _ := l.up(t.TempDir())
+			b, _ := l.up(t.TempDir())
+			l.peers(a, 1)
+			l.peers(b, 1)
+
+			// a has both revisions; b has the first one only.
+			_, err := a.Get(t.Context(), l.at(first), nil)
+			require.NoError(t, err)
+			_, err = a.Get(t.Context(), l.at(second), nil)
+			require.NoError(t, err)
+			_, err = b.Get(t.Context(), l.at(first), nil)
+			require.NoError(t, err)
+			l.learnt(a, second)
+			l.learnt(b, first)
+
+			got, err := b.Get(t.Context(), l.at(second), nil)
+			require.NoError(t, err)
+			data, err := os.ReadFile(got.Path)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, data))
+			require.Zero(t, bytesBy(got, "hub"))
+			require.Less(t, bytesBy(got, "peer"), int64(len(want))*4/100, "%+v", got.Sources)
+			require.Greater(t, bytesBy(got, "reuse"), int64(len(want))*96/100)
+		})
+	}
+}
+
+func TestOlderRevisionsServeTheirChunks(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	first, second, _, want := l.revisions(chunk.Current)
+	a, _ := l.up(t.TempDir()) // has the first revision
+	b, _ := l.up(t.TempDir()) // has nothing but the second one's map
+	l.peers(a, 1)
+	l.peers(b, 1)
+	_, err := a.Get(t.Context(), l.at(first), nil)
+	require.NoError(t, err)
+	l.learnt(a, first)
+	entry, err := b.engine.resolver.Hub.Resolve(t.Context(), ref.File{Repo: repo, Revision: string(second), Path: file})
+	require.NoError(t, err)
+	maps, err := chunk.Scan(t.Context(), bytes.NewReader(want), int64(len(want)), chunk.ScanOptions{})
+	require.NoError(t, err)
+	require.NoError(t, b.cache.KeepMap(entry.Blob, maps[0]))
+
+	before := l.hub.XorbBytes() + l.hub.AllBodyBytes()
+	got, err := b.Get(t.Context(), l.at(second), nil)
+	require.NoError(t, err)
+	data, err := os.ReadFile(got.Path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, data))
+	require.Greater(t, bytesBy(got, "peer"), int64(len(want))*90/100, "%+v", got.Sources)
+	require.Less(t, l.hub.XorbBytes()+l.hub.AllBodyBytes()-before, int64(len(want))*10/100)
+}
+
+func TestHubByXetAndByTheBridge(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		noXet bool
+		fault string
+		want  string
+	}{
+		"xet":             {want: "xet"},
+		"switched off":    {noXet: true, want: "127.0.0.1"},
+		"no token":        {fault: "*xet-read-token*", want: "127.0.0.1"},
+		"no xorbs":        {fault: "/xorbs/*", want: "127.0.0.1"},
+		"no reconstructs": {fault: "/v*/reconstructions/*", want: "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t)
+			_, second, _, want := l.revisions(chunk.Current)
+			if c.fault != "" {
+				require.NoError(t, l.hub.Break(standin.Fault{Do: standin.FaultStatus, N: 500, Path: c.fault}))
+			}
+			cfg := l.config(t.TempDir())
+			cfg.NoXet, cfg.NoMDNS = c.noXet, true
+			p, err := NewPasserby(cfg)
+			require.NoError(t, err)
+			t.Cleanup(p.Close)
+			got, err := p.Get(t.Context(), l.at(second), nil)
+			require.NoError(t, err)
+			data, err := os.ReadFile(got.Path)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, data))
+			require.True(t, strings.HasPrefix(got.Sources[len(got.Sources)-1].Name, c.want), "%+v", got.Sources)
+			require.Empty(t, got.Warnings, "one way takes the other's place silently")
+		})
+	}
 }

@@ -52,7 +52,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	asking := newAsking(ctx, cfg)
-	p.engine = newEngine(p.cache, p.hub, asking, cfg.Log)
+	p.engine = newEngine(cfg, p.cache, p.hub, asking)
 	p.engine.searched = asking.wait
 	return p, nil
 }
