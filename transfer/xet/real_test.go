@@ -121,6 +121,9 @@ func TestWithARealClient(t *testing.T) {
 func TestWithALegacyClient(t *testing.T) {
 	venv := os.Getenv("HFFS_VENV_LEGACY")
 	if venv == "" {
+		if os.Getenv("HFFS_REQUIRE_LAB") == "1" {
+			t.Fatal("HFFS_VENV_LEGACY names no venv; make venv sets it up")
+		}
 		t.Skip("HFFS_VENV_LEGACY names no venv with huggingface_hub==0.34.4 and hf_xet==1.1.9")
 	}
 	client, err := clientIn(t, venv)
