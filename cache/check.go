@@ -32,7 +32,7 @@ func (c *Cache) check(ctx context.Context, rel string, etag ref.ETag, size int64
 		return err
 	}
 	defer leave()
-	f, stamp, err := disk.OpenFile(c.abs(rel))
+	f, stamp, err := disk.OpenFile(c.content(rel))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}

@@ -159,7 +159,7 @@ func (c *Cache) linkedEntry(repo ref.Repo, commit ref.Commit, path string) (b re
 	if rel == "" {
 		return ref.Blob{}, false
 	}
-	f, stamp, err := disk.OpenFile(c.abs(rel))
+	f, stamp, err := disk.OpenFile(c.content(rel))
 	if err != nil {
 		return ref.Blob{}, false
 	}

@@ -25,7 +25,7 @@ type Held struct {
 func (c *Cache) Blob(etag ref.ETag) (*Held, error) {
 	err := ErrNotFound
 	for _, rel := range c.placesOf(etag) {
-		f, stamp, openErr := disk.OpenFile(c.abs(rel))
+		f, stamp, openErr := disk.OpenFile(c.content(rel))
 		if openErr != nil {
 			c.vanished(rel)
 			continue
@@ -63,7 +63,7 @@ func (c *Cache) unchanged(rel string, f *os.File) bool {
 func (c *Cache) vanished(rel string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, err := os.Lstat(c.abs(rel)); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(c.content(rel)); errors.Is(err, os.ErrNotExist) {
 		c.dropRecordLocked(rel)
 		c.notify()
 	}

@@ -105,7 +105,7 @@ func (c *Cache) heldBlobs() []index.Blob {
 func (c *Cache) heldBlobLocked(etag ref.ETag) (index.Blob, bool) {
 	for rel := range c.places[etag] {
 		stamp := c.checked[rel].stamp
-		return index.Blob{ETag: etag, Size: stamp.Size, Path: c.abs(rel), Stamp: stamp}, true
+		return index.Blob{ETag: etag, Size: stamp.Size, Path: c.content(rel), Stamp: stamp}, true
 	}
 	return index.Blob{}, false
 }

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"hffs/cache/ref"
@@ -12,7 +14,8 @@ import (
 // variable is called rel, to the cache, and always separated by "/":
 //
 //	.locks/<repo folder>/<etag>.lock     locks shared with other tools
-//	<repo folder>/blobs/<etag>           content
+//	<repo folder>/blobs/<etag>           content, or a link to a shared blob
+//	blobs/<2 hex>/<xet hash>             content that several repos share
 //	<repo folder>/snapshots/<commit>/…   links to content, or content itself
 //	<repo folder>/refs/<revision>        a commit, as text
 //	<repo folder>/trees/<commit>.json    the file list of a commit
@@ -40,6 +43,29 @@ func linkTarget(file string, e ref.ETag) string {
 
 // abs is the path of rel for the operating system.
 func (c *Cache) abs(rel string) string { return filepath.Join(c.dir, filepath.FromSlash(rel)) }
+
+// sharedBlob is the form of a link to a blob that several repos share: newer
+// versions of huggingface_hub keep what came by Xet in one folder of the cache,
+// under its Xet hash, and link to it from each repo's own blobs.
+var sharedBlob = regexp.MustCompile(`^\.\./\.\./(blobs/([0-9a-f]{2})/[0-9a-f]{64})$`)
+
+// content is the absolute path of the file that really holds the bytes of rel: a
+// shared blob where rel is a link to one, else rel itself. Other links are left
+// as they are, and refused when they are opened.
+func (c *Cache) content(rel string) string {
+	path := c.abs(rel)
+	if strings.Count(rel, "/") != 2 || !strings.Contains(rel, "/"+blobsDir+"/") {
+		return path
+	}
+	target, err := os.Readlink(path)
+	if err != nil {
+		return path
+	}
+	if m := sharedBlob.FindStringSubmatch(filepath.ToSlash(target)); m != nil && strings.HasPrefix(m[1], "blobs/"+m[2]+"/"+m[2]) {
+		return c.abs(m[1])
+	}
+	return path
+}
 
 // linkedBlob reads a link's target the way the system would and gives the name
 // of the blob of the same repo that it points to, or "" for any other link.

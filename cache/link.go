@@ -156,7 +156,7 @@ func (c *Cache) hardLink(from, to string) error {
 	if !ok || r.bad || c.stampOf(from) != r.stamp {
 		return ErrChanged
 	}
-	if err := os.Link(c.abs(from), c.abs(to)); err != nil {
+	if err := os.Link(c.content(from), c.abs(to)); err != nil {
 		return err
 	}
 	c.restampLocked(r)
@@ -181,7 +181,7 @@ func (c *Cache) restampLocked(old record) {
 
 // stampOf is the stamp of the plain file at rel, zero when there is none.
 func (c *Cache) stampOf(rel string) disk.Stamp {
-	fi, err := os.Lstat(c.abs(rel))
+	fi, err := os.Lstat(c.content(rel))
 	if err != nil || !fi.Mode().IsRegular() {
 		return disk.Stamp{}
 	}
@@ -209,7 +209,7 @@ func (c *Cache) recordAs(rel string, etag ref.ETag) error {
 
 // copyFile copies and hashes in one go, since what was checked is the other file.
 func (c *Cache) copyFile(ctx context.Context, root *os.Root, b ref.Blob, from, to string) error {
-	src, _, err := disk.OpenFile(c.abs(from))
+	src, _, err := disk.OpenFile(c.content(from))
 	if err != nil {
 		return err
 	}

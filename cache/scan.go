@@ -112,7 +112,7 @@ func (c *Cache) forgetVanished(in func(folder string) bool) {
 	}
 	c.mu.Unlock()
 	for _, rel := range rels {
-		if _, err := os.Lstat(c.abs(rel)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(c.content(rel)); errors.Is(err, fs.ErrNotExist) {
 			c.vanished(rel)
 		}
 	}
