@@ -123,6 +123,24 @@ func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry,
 	return e, fmt.Errorf("%s: %w", e, ErrNotFound)
 }
 
+// Versions are the checked files of the same path at other commits, each blob
+// once, the latest learnt last.
+func (c *Cache) Versions(repo ref.Repo, path string) (all []ref.Entry) {
+	seen := map[ref.ETag]bool{}
+	for _, s := range c.Holdings().Snapshots {
+		if s.Repo != repo {
+			continue
+		}
+		for _, f := range s.Files {
+			if f.Path == path && !seen[f.Blob.ETag] {
+				seen[f.Blob.ETag] = true
+				all = append(all, ref.Entry{Repo: repo, Commit: s.Commit, Path: path, Blob: f.Blob})
+			}
+		}
+	}
+	return all
+}
+
 // SureEntry is [Cache.Entry] without hints: what the Hub stated to us, or what a
 // checked file here shows.
 func (c *Cache) SureEntry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry, bool) {

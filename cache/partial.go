@@ -50,6 +50,7 @@ type Partial struct {
 	turn    int           // counts how often hashing had to begin anew
 	moved   chan struct{} // closed at the next change; nil when nobody waits
 	ended   bool
+	ahead   [][2]int64 // ranges written by Put
 }
 
 // Entry is what is being fetched.

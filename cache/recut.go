@@ -28,9 +28,25 @@ func (p *Partial) Recut(m chunk.Map) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut, p.m, p.have, p.sums = m, m, have, sums
+	p.ahead = nil
 	p.old, p.bytes = chunk.NewHave(m.Len()), have.Bytes(m)
 	p.turn++
 	p.wakeLocked()
+	return nil
+}
+
+// Put writes bytes ahead of a Recut that will say what they are; until then they
+// count for nothing. Several may do so at once.
+func (p *Partial) Put(off int64, data []byte) error {
+	if off < 0 || off+int64(len(data)) > p.entry.Blob.Size {
+		return fmt.Errorf("put %d bytes at %d of %s: it ends before", len(data), off, p.entry)
+	}
+	if _, err := p.file.WriteAt(data, off); err != nil {
+		return fmt.Errorf("put bytes of %s: %w", p.entry, p.c.diskError(err, 0))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ahead = append(p.ahead, [2]int64{off, off + int64(len(data))})
 	return nil
 }
 
@@ -57,6 +73,11 @@ func (p *Partial) rightUnder(m chunk.Map) (*chunk.Have, []chunk.Hash) {
 
 // covers tells whether all bytes of a range were written, as the journal has it.
 func (p *Partial) covers(off, n int64) bool {
+	for _, a := range p.ahead {
+		if a[0] <= off && off+n <= a[1] {
+			return true
+		}
+	}
 	for i := p.cut.At(off); i < p.cut.Len() && p.cut.Offset(i) < off+n; i++ {
 		if !p.have.Has(i) {
 			return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"hffs/cache"
@@ -23,19 +24,34 @@ const (
 
 // recut has the blob cut by its content, where the Hub stated its Xet hash and
 // somebody has the map. From then on each chunk can be held against the Hub's
-// own word as it arrives, and be taken from wherever it is found.
-func (t *Transfer) recut(ctx context.Context, part *cache.Partial) {
+// own word as it arrives, and be taken from wherever it is found. It says how
+// many bytes the Hub sent on the way.
+func (t *Transfer) recut(ctx context.Context, part *cache.Partial) (fresh int64) {
 	e := part.Entry()
 	if e.Blob.Xet == "" || e.Blob.Size < contentMin || part.Map().Step() == 0 {
-		return
+		return 0
 	}
 	m, ok := t.contentMap(ctx, e)
-	if !ok {
-		return
+	if !ok && t.cfg.Derive != nil {
+		var sent atomic.Int64
+		var err error
+		m, err = t.cfg.Derive(ctx, e, func(off int64, data []byte) error {
+			sent.Add(int64(len(data)))
+			return part.Put(off, data)
+		})
+		if err != nil {
+			t.cfg.Log.Debug("the map of chunks is not worked out", "file", e, "err", err)
+			return 0
+		}
+		fresh = sent.Load()
+	} else if !ok {
+		return 0
 	}
 	if err := part.Recut(m); err != nil {
 		t.cfg.Log.Warn("the map of chunks is not used", "file", e, "err", err)
+		return 0
 	}
+	return fresh
 }
 
 // contentMap finds a blob's map: here, or with a peer that holds it.

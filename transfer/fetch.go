@@ -58,6 +58,7 @@ type fetch struct {
 
 	proven  bool  // m's hashes are the Hub's own word
 	reused  int64 // bytes from other files on this disk
+	fresh   int64 // bytes that the Hub sent while the map was worked out
 	copying int   // chunks still to come from there
 	// inquiries are neighbours that were asked for chunks and have not answered.
 	inquiries int
@@ -86,8 +87,9 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 		return fmt.Errorf("begin %s: %w", e, err)
 	}
 	defer part.Close()
-	t.recut(ctx, part)
+	fresh := t.recut(ctx, part)
 	f := newFetch(t, e, part, b)
+	f.resumed, f.fresh = max(0, f.resumed-fresh), min(fresh, f.resumed)
 	for range maxRestarts {
 		if err := f.run(ctx); err != nil {
 			return err
@@ -439,7 +441,7 @@ func (f *fetch) hubWanted(now time.Time) bool {
 	}
 	// The last second is not worth another source.
 	rate := f.crowd.rate(source.Peer)
-	left := f.m.Size() - f.resumed - f.reused - f.crowd.kept()
+	left := f.m.Size() - f.resumed - f.reused - f.fresh - f.crowd.kept()
 	return rate < slowPeers && float64(left) > rate
 }
 
@@ -723,7 +725,10 @@ func (f *fetch) publish() {
 	if f.reused > 0 {
 		states = append([]SourceState{{Kind: source.Reuse, Name: "this machine", Bytes: f.reused}}, states...)
 	}
-	done := f.resumed + f.reused
+	if f.fresh > 0 {
+		states = append(states, SourceState{Kind: source.Hub, Name: "xet, new chunks", Bytes: f.fresh})
+	}
+	done := f.resumed + f.reused + f.fresh
 	for _, m := range f.crowd.all {
 		done += m.bytes
 	}

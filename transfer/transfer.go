@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"hffs/cache"
+	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/transfer/source"
 )
@@ -37,6 +38,9 @@ type Config struct {
 	// Neighbours are nodes that may hold chunks of a blob in other blobs; may be
 	// nil.
 	Neighbours func() []source.Source
+	// Derive works out a blob's map from those of older revisions, when nobody has
+	// it; what is new it gives to keep. May be nil.
+	Derive func(ctx context.Context, e ref.Entry, keep func(off int64, data []byte) error) (chunk.Map, error)
 	// Hub is the last resort: the Hub and its mirrors, at once.
 	Hub func(ref.Entry) []source.Source
 	// Failed is told of a source that said it does not hold the blob after all;

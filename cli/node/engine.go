@@ -65,8 +65,10 @@ func newEngine(cfg Config, c *cache.Cache, h *hub.Client, s swarm) *engine {
 	log := cfg.Log
 	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
+	x := newXet(cfg, h)
 	e.transfer = transfer.New(transfer.Config{
-		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, newXet(cfg, h)), Failed: e.failed, Log: log,
+		Derive: e.derive(x),
+		Cache:  c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
 	})
 	return e
 }

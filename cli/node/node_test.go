@@ -402,6 +402,44 @@ func TestOlderRevisionsServeTheirChunks(t *testing.T) {
 	require.Less(t, l.hub.XorbBytes()+l.hub.AllBodyBytes()-before, int64(len(want))*10/100)
 }
 
+// TestNewRevisionOnTheHubOnly: nobody has the new one; what it shares with the old
+// one is not downloaded again.
+func TestNewRevisionOnTheHubOnly(t *testing.T) {
+	t.Parallel()
+	for name, peerHasIt := range map[string]bool{"the old one is here": false, "the old one is with a peer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t)
+			first, second, _, want := l.revisions(chunk.Current)
+			a, _ := l.up(t.TempDir())
+			b := a
+			if peerHasIt {
+				b, _ = l.up(t.TempDir())
+				l.peers(a, 1)
+				l.peers(b, 1)
+			}
+			_, err := a.Get(t.Context(), l.at(first), nil)
+			require.NoError(t, err)
+			if peerHasIt { // it knows the old one as main
+				require.NoError(t, a.cache.SetRef(repo, "main", first))
+				require.Eventually(t, func() bool {
+					known, err := b.swarm.Known(t.Context(), ref.File{Repo: repo, Revision: "main", Path: file})
+					return err == nil && len(known) > 0 && known[0].HasEntry && known[0].Entry.Blob.Xet != ""
+				}, 20*time.Second, 20*time.Millisecond)
+			}
+			before := l.hub.XorbBytes() + l.hub.AllBodyBytes()
+			got, err := b.Get(t.Context(), l.at(second), nil)
+			require.NoError(t, err)
+			data, err := os.ReadFile(got.Path)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, data))
+			require.Less(t, l.hub.XorbBytes()+l.hub.AllBodyBytes()-before, int64(len(want))*4/100, "%+v", got.Sources)
+			kind := map[bool]string{false: "reuse", true: "peer"}[peerHasIt]
+			require.Greater(t, bytesBy(got, kind), int64(len(want))*90/100, "%+v", got.Sources)
+		})
+	}
+}
+
 func TestHubByXetAndByTheBridge(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"io"
+	"time"
 
+	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/transfer/hub"
 	"hffs/transfer/source"
@@ -32,6 +34,77 @@ func newXet(cfg Config, h *hub.Client) *xet.Client {
 		},
 		UserAgent: cfg.Hub.UserAgent, Log: cfg.Log,
 	})
+}
+
+// Bounds of looking for older revisions, for a download that waits meanwhile.
+const (
+	olderPatience = 3 * time.Second
+	olderMost     = 3
+	learnMost     = 4 << 30 // bytes of a blob that is read to learn its chunks
+)
+
+// derive works out a map from older revisions of the file, here or in the swarm.
+func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, func(int64, []byte) error) (chunk.Map, error) {
+	if x == nil {
+		return nil
+	}
+	return func(ctx context.Context, entry ref.Entry, keep func(int64, []byte) error) (chunk.Map, error) {
+		return x.Derive(ctx, entry, e.older(ctx, entry), keep)
+	}
+}
+
+func (e *engine) older(ctx context.Context, entry ref.Entry) (known []xet.Known) {
+	versions := e.cache.Versions(entry.Repo, entry.Path)
+	for _, v := range versions[max(0, len(versions)-olderMost):] {
+		if k, ok := e.knownHere(ctx, v); ok && v.Blob.ETag != entry.Blob.ETag {
+			known = append(known, k)
+		}
+	}
+	if len(known) > 0 {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(ctx, olderPatience)
+	defer cancel()
+	told, _ := e.swarm.Known(ctx, ref.File{Repo: entry.Repo, Revision: "main", Path: entry.Path})
+	for _, k := range told {
+		if len(known) == olderMost || !k.HasEntry || k.Entry.Blob.Xet == "" || k.Entry.Blob.ETag == entry.Blob.ETag {
+			continue
+		}
+		if m, ok := e.askMap(ctx, k.Entry); ok {
+			known = append(known, xet.Known{Entry: k.Entry, Map: m})
+		}
+	}
+	return known
+}
+
+// knownHere learns what a version on this disk is made of, and asks the Hub for
+// its Xet hash where another tool brought it.
+func (e *engine) knownHere(ctx context.Context, v ref.Entry) (xet.Known, bool) {
+	if v.Blob.Xet == "" {
+		stated, err := e.hub.Resolve(ctx, ref.File{Repo: v.Repo, Revision: string(v.Commit), Path: v.Path})
+		if err != nil || stated.Blob.ETag != v.Blob.ETag {
+			return xet.Known{}, false
+		}
+		v = stated
+	}
+	m, err := e.cache.ContentMap(v.Blob)
+	if err != nil && v.Blob.Size <= learnMost && e.cache.Learn(ctx, v.Blob) == nil {
+		m, err = e.cache.ContentMap(v.Blob)
+	}
+	return xet.Known{Entry: v, Map: m}, err == nil && m.Verify(v.Blob.Xet, v.Blob.Size) == nil
+}
+
+func (e *engine) askMap(ctx context.Context, entry ref.Entry) (chunk.Map, bool) {
+	holders, err := e.swarm.Holders(ctx, entry)
+	if err != nil {
+		return chunk.Map{}, false
+	}
+	for _, h := range holders[:min(len(holders), olderMost)] {
+		if m, err := e.dialer.Source(h.Node.Name, h.Node.Addr).ContentMap(ctx, entry.Blob); err == nil {
+			return m, true
+		}
+	}
+	return chunk.Map{}, false
 }
 
 // byXet is the CAS as a source that asks for a token only when it is first used.

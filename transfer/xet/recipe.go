@@ -26,6 +26,7 @@ type recipe struct {
 
 // A term is a run of chunks in a xorb, and the fetch that brings them.
 type term struct {
+	xorb       string
 	start, end int
 	size       int64 // of its chunks, unpacked
 	from       *fetch
@@ -176,7 +177,7 @@ func (t wireTerm) term(fetches []*fetch) (term, error) {
 	if !t.Range.isChunks() || t.Length < chunks || t.Length > chunks*xorb.MaxChunk {
 		return term{}, nonsense("a term of %d bytes in chunks %d to %d", t.Length, t.Range.Start, t.Range.End)
 	}
-	out := term{start: int(t.Range.Start), end: int(t.Range.End), size: t.Length}
+	out := term{xorb: t.Hash, start: int(t.Range.Start), end: int(t.Range.End), size: t.Length}
 	// Fetches are sorted by their start; the one wanted is the last that begins in
 	// time, or, where some lie inside others, one before it.
 	i := sort.Search(len(fetches), func(i int) bool { return fetches[i].start > out.start })
