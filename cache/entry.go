@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -123,19 +124,26 @@ func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry,
 	return e, fmt.Errorf("%s: %w", e, ErrNotFound)
 }
 
-// Versions are the checked files of the same path at other commits, each blob
-// once, the latest learnt last.
-func (c *Cache) Versions(repo ref.Repo, path string) (all []ref.Entry) {
+// maxVersions bounds how many other commits are looked at for a file.
+const maxVersions = 64
+
+// Versions are the files of the same path at other commits that are here and
+// right, each blob once, at most so many. What was not checked yet is checked now,
+// as long as it is no larger than most (bytes).
+func (c *Cache) Versions(ctx context.Context, repo ref.Repo, path string, count int, most int64) (all []ref.Entry) {
 	seen := map[ref.ETag]bool{}
-	for _, s := range c.Holdings().Snapshots {
-		if s.Repo != repo {
+	for i, d := range readDir(c.abs(repo.Folder() + "/" + snapshotsDir)) {
+		commit, err := ref.ParseCommit(d.Name())
+		if err != nil || i == maxVersions || len(all) == count || ctx.Err() != nil {
 			continue
 		}
-		for _, f := range s.Files {
-			if f.Path == path && !seen[f.Blob.ETag] {
-				seen[f.Blob.ETag] = true
-				all = append(all, ref.Entry{Repo: repo, Commit: s.Commit, Path: path, Blob: f.Blob})
-			}
+		e, err := c.Entry(repo, commit, path)
+		if err != nil || seen[e.Blob.ETag] || e.Blob.Size > most {
+			continue
+		}
+		seen[e.Blob.ETag] = true
+		if _, err := c.Find(ctx, e); err == nil {
+			all = append(all, e)
 		}
 	}
 	return all

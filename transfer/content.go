@@ -47,6 +47,9 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial) (fresh int64)
 	} else if !ok {
 		return 0
 	}
+	if t.cfg.Learn != nil {
+		t.cfg.Learn(ctx, e)
+	}
 	if err := part.Recut(m); err != nil {
 		t.cfg.Log.Warn("the map of chunks is not used", "file", e, "err", err)
 		return 0

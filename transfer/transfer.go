@@ -38,6 +38,8 @@ type Config struct {
 	// Neighbours are nodes that may hold chunks of a blob in other blobs; may be
 	// nil.
 	Neighbours func() []source.Source
+	// Learn prepares to reuse chunks of what is here of older versions; may be nil.
+	Learn func(ctx context.Context, e ref.Entry)
 	// Derive works out a blob's map from those of older revisions, when nobody has
 	// it; what is new it gives to keep. May be nil.
 	Derive func(ctx context.Context, e ref.Entry, keep func(off int64, data []byte) error) (chunk.Map, error)

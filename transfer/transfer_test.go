@@ -493,3 +493,8 @@ func TestDamagedRestIsFetchedAgain(t *testing.T) {
 	w.get()
 	require.LessOrEqual(t, hub.sent.Load(), int64(big-19*chunk.FixedLen+errandsPerHub*chunk.FixedLen), "only the damaged chunk again")
 }
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -67,8 +67,8 @@ func newEngine(cfg Config, c *cache.Cache, h *hub.Client, s swarm) *engine {
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
 	x := newXet(cfg, h)
 	e.transfer = transfer.New(transfer.Config{
-		Derive: e.derive(x),
-		Cache:  c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
+		Derive: e.derive(x), Learn: e.learn,
+		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
 	})
 	return e
 }

@@ -440,6 +440,30 @@ func TestNewRevisionOnTheHubOnly(t *testing.T) {
 	}
 }
 
+// TestPasserbyReusesToo: without a node nothing is indexed beforehand.
+func TestPasserbyReusesToo(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	first, second, _, want := l.revisions(chunk.Legacy)
+	home := t.TempDir()
+	for i, c := range []ref.Commit{first, second} {
+		cfg := l.config(home)
+		cfg.NoMDNS = true
+		p, err := NewPasserby(cfg)
+		require.NoError(t, err)
+		before := l.hub.XorbBytes() + l.hub.AllBodyBytes()
+		got, err := p.Get(t.Context(), l.at(c), nil)
+		p.Close()
+		require.NoError(t, err)
+		if i == 1 {
+			data, err := os.ReadFile(got.Path)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, data))
+			require.Less(t, l.hub.XorbBytes()+l.hub.AllBodyBytes()-before, int64(len(want))*4/100, "%+v", got.Sources)
+		}
+	}
+}
+
 func TestHubByXetAndByTheBridge(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

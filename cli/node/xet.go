@@ -54,8 +54,7 @@ func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, func(int
 }
 
 func (e *engine) older(ctx context.Context, entry ref.Entry) (known []xet.Known) {
-	versions := e.cache.Versions(entry.Repo, entry.Path)
-	for _, v := range versions[max(0, len(versions)-olderMost):] {
+	for _, v := range e.cache.Versions(ctx, entry.Repo, entry.Path, olderMost, learnMost) {
 		if k, ok := e.knownHere(ctx, v); ok && v.Blob.ETag != entry.Blob.ETag {
 			known = append(known, k)
 		}
@@ -92,6 +91,16 @@ func (e *engine) knownHere(ctx context.Context, v ref.Entry) (xet.Known, bool) {
 		m, err = e.cache.ContentMap(v.Blob)
 	}
 	return xet.Known{Entry: v, Map: m}, err == nil && m.Verify(v.Blob.Xet, v.Blob.Size) == nil
+}
+
+// learn has the index know older versions of a file before its chunks are looked
+// for: a node may not have got to them yet, and a passer-by has no background.
+func (e *engine) learn(ctx context.Context, entry ref.Entry) {
+	for _, v := range e.cache.Versions(ctx, entry.Repo, entry.Path, olderMost, learnMost) {
+		if err := e.cache.Learn(ctx, v.Blob); err != nil {
+			e.log.Debug("a version was not learnt", "file", v, "err", err)
+		}
+	}
 }
 
 func (e *engine) askMap(ctx context.Context, entry ref.Entry) (chunk.Map, bool) {
