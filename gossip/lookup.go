@@ -118,6 +118,32 @@ func (v view) knownAt(ctx context.Context, f ref.File, commit ref.Commit) (out [
 	return out[:min(len(out), maxKnown)], nil
 }
 
+// maxVersions bounds how many commits are looked at for versions of a file.
+const maxVersions = 8
+
+// Versions are the entries of a path at the commits that others hold of a repo,
+// each blob once: what may have chunks in common with a new version.
+func (s *Swarm) Versions(ctx context.Context, repo ref.Repo, path string) (out []ref.Entry) {
+	v, f := s.view(false), ref.File{Repo: repo, Path: path}
+	offers := v.offers(repo)
+	var commits []ref.Commit
+	for _, o := range offers {
+		if len(commits) < maxVersions && !slices.Contains(commits, o.Commit) {
+			commits = append(commits, o.Commit)
+		}
+	}
+	offers = keep(offers, func(o directory.Offer) bool { return slices.Contains(commits, o.Commit) })
+	s.load(ctx, offers, func() bool { return false })
+	for _, c := range commits {
+		votes := v.blobs(offers, f, c)
+		same := func(e ref.Entry) bool { return e.Blob.ETag == votes[0].blob.ETag }
+		if len(votes) > 0 && !slices.ContainsFunc(out, same) {
+			out = append(out, ref.Entry{Repo: repo, Commit: c, Path: path, Blob: votes[0].blob})
+		}
+	}
+	return out
+}
+
 // vote is a blob that nodes say a file has, one of them, and how many say so.
 type vote struct {
 	blob  ref.Blob

@@ -64,16 +64,35 @@ func (e *engine) older(ctx context.Context, entry ref.Entry) (known []xet.Known)
 	}
 	ctx, cancel := context.WithTimeout(ctx, olderPatience)
 	defer cancel()
-	told, _ := e.swarm.Known(ctx, ref.File{Repo: entry.Repo, Revision: "main", Path: entry.Path})
-	for _, k := range told {
-		if len(known) == olderMost || !k.HasEntry || k.Entry.Blob.Xet == "" || k.Entry.Blob.ETag == entry.Blob.ETag {
+	for _, v := range e.versions(ctx, entry) {
+		if len(known) == olderMost || v.Blob.Xet == "" || v.Blob.ETag == entry.Blob.ETag {
 			continue
 		}
-		if m, ok := e.askMap(ctx, k.Entry); ok {
-			known = append(known, xet.Known{Entry: k.Entry, Map: m})
+		if m, ok := e.askMap(ctx, v); ok {
+			known = append(known, xet.Known{Entry: v, Map: m})
 		}
 	}
 	return known
+}
+
+// versions are the versions of a file that the swarm holds: all that a member
+// knows of, or, for a passer-by, what main was.
+func (e *engine) versions(ctx context.Context, entry ref.Entry) (all []ref.Entry) {
+	if s, ok := e.swarm.(interface {
+		Versions(context.Context, ref.Repo, string) []ref.Entry
+	}); ok {
+		return s.Versions(ctx, entry.Repo, entry.Path)
+	}
+	told, err := e.swarm.Known(ctx, ref.File{Repo: entry.Repo, Revision: "main", Path: entry.Path})
+	if err != nil {
+		e.log.Debug("asked for versions", "file", entry, "err", err)
+	}
+	for _, k := range told {
+		if k.HasEntry {
+			all = append(all, k.Entry)
+		}
+	}
+	return all
 }
 
 // knownHere learns what a version on this disk is made of, and asks the Hub for
