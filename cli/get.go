@@ -55,11 +55,23 @@ func (a *app) get(c *cli.Context) error {
 	for _, w := range got.Warnings[min(told, len(got.Warnings)):] {
 		say(w)
 	}
+	if n := reusedBytes(got); n > 0 && !c.Bool("quiet") {
+		say(fmt.Sprintf("%s of %s were on this disk already, in other files", ui.Size(n), ui.Size(got.Size)))
+	}
 	if c.Bool("json") {
 		return printJSON(a.ui, got)
 	}
 	fmt.Fprintln(a.ui.Out, got.Path)
 	return nil
+}
+
+func reusedBytes(got control.Got) (n int64) {
+	for _, src := range got.Sources {
+		if src.Kind == "reuse" {
+			n += src.Bytes
+		}
+	}
+	return n
 }
 
 // display is a download's progress as the terminal shows it.

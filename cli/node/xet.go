@@ -40,7 +40,7 @@ func newXet(cfg Config, h *hub.Client) *xet.Client {
 const (
 	olderPatience = 3 * time.Second
 	olderMost     = 3
-	learnMost     = 4 << 30 // bytes of a blob that is read to learn its chunks
+	learnMost     = 2 << 30 // bytes of a blob that is read to learn its chunks
 )
 
 // derive works out a map from older revisions of the file, here or in the swarm.
