@@ -3,10 +3,11 @@
 //
 // Read it in this order: transfer.go has Get and sees to it that many who want
 // one blob cause one fetch; resolve.go asks the Hub, else the swarm, what a file
-// is; fetch.go is the owner of one download, a single goroutine that holds the
-// plan and takes reports; errand.go is the worker that carries one span; crowd.go
-// keeps the sources with their rates and failures; hearsay.go weighs what they
-// say of the blob's chunks.
+// is; content.go finds out of which chunks it is made; fetch.go is the owner of one
+// download, a single goroutine that holds the plan and takes reports; errand.go is
+// the worker that carries one span; crowd.go keeps the sources with their rates and
+// failures; judge.go says what becomes of them, lastresort.go when the Hub is asked;
+// hearsay.go weighs what peers say of the blob's chunks where the Hub has not said.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
