@@ -38,9 +38,10 @@ func newXet(cfg Config, h *hub.Client) *xet.Client {
 
 // Bounds of looking for older revisions, for a download that waits meanwhile.
 const (
-	olderPatience = 3 * time.Second
-	olderMost     = 3
-	learnMost     = 2 << 30 // bytes of a blob that is read to learn its chunks
+	olderPatience  = 3 * time.Second
+	passerPatience = 200 * time.Millisecond
+	olderMost      = 3
+	learnMost      = 2 << 30 // bytes of a blob that is read to learn its chunks
 )
 
 // derive works out a map from older revisions of the file, here or in the swarm.
@@ -83,6 +84,8 @@ func (e *engine) versions(ctx context.Context, entry ref.Entry) (all []ref.Entry
 	}); ok {
 		return s.Versions(ctx, entry.Repo, entry.Path)
 	}
+	ctx, cancel := context.WithTimeout(ctx, passerPatience) // whom it has not found by now it does not wait for
+	defer cancel()
 	told, err := e.swarm.Known(ctx, ref.File{Repo: entry.Repo, Revision: "main", Path: entry.Path})
 	if err != nil {
 		e.log.Debug("asked for versions", "file", entry, "err", err)
