@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +75,9 @@ func openBook(state string, log *slog.Logger) (*book, error) {
 }
 
 func openBolt(path string) (*bolt.DB, error) {
+	if err := checkLength(path); err != nil {
+		return nil, err
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
 	if err != nil {
 		return nil, err
@@ -92,8 +96,46 @@ func openBolt(path string) (*bolt.DB, error) {
 	return db, nil
 }
 
+// errShort says that a database ends before its last page. bbolt maps the file
+// and would be killed by the system when it reads behind its end.
+var errShort = errors.New("file is cut short")
+
+// checkLength holds a database's length against what its latest meta page says:
+// in each of the first two pages, behind a header of 16 bytes, magic u32, version
+// u32, page size u32, 28 more bytes, number of pages u64, transaction u64, in the
+// machine's byte order (bbolt: internal/common/meta.go).
+func checkLength(path string) error {
+	const magic, metaEnd = 0xED0CDAED, 72
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // bbolt makes it, or says what is wrong
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil || fi.Size() == 0 || !fi.Mode().IsRegular() {
+		return nil
+	}
+	var need, latest uint64
+	page := int64(0)
+	for range 2 {
+		head := make([]byte, metaEnd)
+		if _, err := f.ReadAt(head, page); err != nil || binary.NativeEndian.Uint32(head[16:]) != magic {
+			return nil // bbolt finds that out by itself
+		}
+		size := uint64(binary.NativeEndian.Uint32(head[24:]))
+		if tx := binary.NativeEndian.Uint64(head[64:]); tx >= latest {
+			latest, need = tx, binary.NativeEndian.Uint64(head[56:])*size
+		}
+		page = int64(size)
+	}
+	if uint64(fi.Size()) < need {
+		return errShort
+	}
+	return nil
+}
+
 func isDamaged(err error) bool {
-	return errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum)
+	return errors.Is(err, errShort) || errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum)
 }
 
 // noSpace turns "no space left" into the error that says how much there is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,10 +24,14 @@ var ErrNothingShared = errors.New("too little in common with what is known")
 
 // Bounds of working out a map. What is new is fetched on the way; where it is
 // more than a part of the blob, an ordinary download of all sources is faster.
+// And what was fetched so is lost when the process is killed before the map is
+// whole, so it must not be more than any download may lose: one span.
 const (
-	maxOutline  = 8 << 30 // bytes of a blob that one recipe is asked for
-	newShare    = 8       // new chunks may be one in so many bytes
+	maxOutline  = 8 << 30  // bytes of a blob that one recipe is asked for
+	newShare    = 8        // new chunks may be one in so many bytes
+	newMost     = 16 << 20 // bytes of new chunks
 	deriveConns = 4
+	outlineTry  = 3
 )
 
 // place is a chunk's place in the CAS.
@@ -55,7 +60,7 @@ func (c *Client) Derive(ctx context.Context, e ref.Entry, known []Known, keep fu
 		return chunk.Map{}, err
 	}
 	pieces, fresh := split(terms, shared)
-	if fresh > e.Blob.Size/newShare {
+	if fresh > min(e.Blob.Size/newShare, newMost) {
 		return chunk.Map{}, ErrNothingShared
 	}
 	if err := c.fill(ctx, e, pieces, keep); err != nil {
@@ -72,6 +77,14 @@ func (c *Client) outline(ctx context.Context, e ref.Entry) ([]term, error) {
 	w := newWatch(ctx, c.cfg.StallTimeout)
 	defer w.cancel(errClosed)
 	r, err := c.recipe(w, e, 0, e.Blob.Size)
+	for try := 1; err != nil && try < outlineTry; try++ {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(c.cfg.RetryWait << (try - 1)):
+		}
+		r, err = c.recipe(w, e, 0, e.Blob.Size)
+	}
 	if err != nil {
 		return nil, err
 	}
