@@ -32,7 +32,10 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial) (fresh int64)
 		return 0
 	}
 	m, ok := t.contentMap(ctx, e)
-	if !ok && t.cfg.Derive != nil {
+	switch {
+	case ok && t.cfg.Learn != nil:
+		t.cfg.Learn(ctx, e) // working out a map has learnt them already
+	case !ok && t.cfg.Derive != nil:
 		var sent atomic.Int64
 		var err error
 		m, err = t.cfg.Derive(ctx, e, func(off int64, data []byte) error {
@@ -44,11 +47,8 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial) (fresh int64)
 			return 0
 		}
 		fresh = sent.Load()
-	} else if !ok {
+	case !ok:
 		return 0
-	}
-	if t.cfg.Learn != nil {
-		t.cfg.Learn(ctx, e)
 	}
 	if err := part.Recut(m); err != nil {
 		t.cfg.Log.Warn("the map of chunks is not used", "file", e, "err", err)

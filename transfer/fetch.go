@@ -373,6 +373,9 @@ func (f *fetch) got(e *errand, i int) {
 	}
 }
 
+// done is how much of the blob is here, in bytes.
+func (f *fetch) done() int64 { return f.resumed + f.reused + f.fresh + f.crowd.kept() }
+
 // publish shows the progress to whoever watches.
 func (f *fetch) publish() {
 	states := f.crowd.states()
@@ -385,10 +388,7 @@ func (f *fetch) publish() {
 	if f.fresh > 0 {
 		states = append(states, SourceState{Kind: source.Hub, Name: "xet, new chunks", Bytes: f.fresh})
 	}
-	done := f.resumed + f.reused + f.fresh
-	for _, m := range f.crowd.all {
-		done += m.bytes
-	}
+	done := f.done()
 	f.board.update(func(p *Progress) {
 		p.Done, p.Sources = done, states
 		if p.Phase = PhaseLocate; done > f.resumed || len(f.errands) > 0 {

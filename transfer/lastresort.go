@@ -62,6 +62,6 @@ func (f *fetch) hubWanted(now time.Time) bool {
 	}
 	// The last second is not worth another source.
 	rate := f.crowd.rate(source.Peer)
-	left := f.m.Size() - f.resumed - f.reused - f.fresh - f.crowd.kept()
+	left := f.m.Size() - f.done()
 	return rate < slowPeers && float64(left) > rate
 }

@@ -124,17 +124,22 @@ func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory
 	if slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Complete }) {
 		return found, true
 	}
-	if e.members == nil {
-		return found, false
-	}
-	members := e.members()
-	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	for _, n := range members[:min(len(members), probeMost)] {
+	for _, n := range e.someMembers() {
 		if !slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Node.ID == n.ID }) {
 			found = append(found, directory.Holder{Node: n})
 		}
 	}
 	return found, false
+}
+
+// someMembers are as many members as are asked outright, at random.
+func (e *engine) someMembers() []directory.Node {
+	if e.members == nil {
+		return nil
+	}
+	members := e.members()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	return members[:min(len(members), probeMost)]
 }
 
 // haves asks nodes how much of a blob they really have: what the directory says
@@ -190,12 +195,7 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (all []source.Sourc
 
 // neighbours are nodes that may hold chunks of a blob in other blobs.
 func (e *engine) neighbours() (all []source.Source) {
-	if e.members == nil {
-		return nil
-	}
-	members := e.members()
-	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	for _, n := range members[:min(len(members), probeMost)] {
+	for _, n := range e.someMembers() {
 		all = append(all, e.dialer.Source(n.Name, n.Addr))
 	}
 	return all

@@ -1,8 +1,8 @@
 // Package peer is the protocol by which nodes hand each other bytes: plain
 // HTTP/1.1 with ranges, so that the kernel's sendfile can serve it and curl can
-// debug it. wire.go is what both doors agree on, client.go a source.Source
-// over another node, server.go the door that only reads, and only what this
-// machine's cache holds and has checked.
+// debug it. wire.go is what both doors agree on, client.go a source.Source over
+// another node, chunks.go both halves of asking for chunks by hash, server.go the
+// door that only reads, and only what this machine's cache holds and has checked.
 //
 //	GET  /v1/blobs/{etag}      the blob's bytes; one Range at most; 200, 206, 416
 //	HEAD /v1/blobs/{etag}      whether it is held, and its size

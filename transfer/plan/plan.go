@@ -98,9 +98,6 @@ func (p *Plan) Limit(source int, has *chunk.Have) {
 	}
 }
 
-// Remove forgets a source; its tasks must have ended or end soon.
-func (p *Plan) Remove(source int) { delete(p.sources, source) }
-
 // Rate sets what one task of the source is measured to fetch, in bytes per second.
 func (p *Plan) Rate(source int, bytesPerSecond float64) {
 	if s := p.sources[source]; s != nil {
