@@ -11,15 +11,17 @@ import (
 
 	"hffs/cache/chunk"
 	"hffs/transfer/plan"
+	"hffs/transfer/source"
 	"hffs/transfer/verify"
 )
 
 // errand is a plan.Task on its way. The owner may shorten it while it runs.
 type errand struct {
 	task   plan.Task
-	from   *member
-	end    atomic.Int64 // chunk before which to stop
-	alive  atomic.Int64 // when bytes last arrived, Unix nanoseconds
+	from   *member       // the owner's, but for flowed
+	source source.Source // what from was when it was sent
+	end    atomic.Int64  // chunk before which to stop
+	alive  atomic.Int64  // when bytes last arrived, Unix nanoseconds
 	began  time.Time
 	waited atomic.Int64 // nanoseconds to the first byte; 0: none yet
 	cancel context.CancelFunc
@@ -60,7 +62,7 @@ func (f *fetch) carry(ctx context.Context, e *errand) {
 func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) error {
 	off, n := f.m.Bytes(e.task.Span)
 	body := &steady{pos: off, end: off + n, open: func(off, n int64) (io.ReadCloser, error) {
-		return e.from.Open(ctx, f.entry, off, n)
+		return e.source.Open(ctx, f.entry, off, n)
 	}}
 	defer body.Close()
 	hasher := hashers.Get().(*chunk.Hasher)
@@ -70,7 +72,7 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 	if int64(len(*buf)) < f.m.Length(0) {
 		*buf = make([]byte, f.m.Length(0))
 	}
-	in := verify.NewReader(&flow{r: body, errand: e}, e.from.Name(), hasher)
+	in := verify.NewReader(&flow{r: body, errand: e}, e.source.Name(), hasher)
 	for i := e.task.Span.First; i < int(e.end.Load()); i++ {
 		*under = f.hearsay.chosen()
 		data, sum, err := in.Next(**under, i, *buf)

@@ -267,7 +267,7 @@ func (f *fetch) handOut(ctx context.Context) {
 		if !ok {
 			return
 		}
-		e := &errand{task: task, from: m}
+		e := &errand{task: task, from: m, source: m.Source}
 		e.end.Store(int64(task.Span.End))
 		e.began = time.Now()
 		e.alive.Store(e.began.UnixNano())
