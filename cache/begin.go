@@ -97,7 +97,7 @@ func (p *Partial) open() error {
 	if err != nil {
 		return err
 	}
-	if need := size - p.bytes; need > free {
+	if need := size - p.written().bytes(); need > free {
 		return &SpaceError{Need: need, Free: free}
 	}
 	return p.file.Truncate(size)
@@ -123,10 +123,11 @@ func (p *Partial) resume() error {
 	if m, ok := p.keptMap(); ok {
 		p.cut, p.m = m, m
 	}
-	var good int64
-	p.have, p.sums, good, err = readJournal(bufio.NewReader(p.log.file), p.cut)
+	left, err := readJournal(bufio.NewReader(p.log.file), p.cut)
 	if err == nil && fi.Size() == p.cut.Size() {
-		return p.log.resume(good)
+		p.have, p.sums = left.have, left.sums
+		p.ahead.resume(left.ahead)
+		return p.log.resume(left.good)
 	}
 	p.cut = chunk.Fixed(p.entry.Blob.Size, chunk.FixedLen, nil)
 	p.m = p.cut
@@ -147,21 +148,25 @@ func (p *Partial) Discard() error {
 
 // Close keeps what was fetched for another time.
 func (p *Partial) Close() error {
-	p.mu.Lock()
-	empty := p.have.Count() == 0
-	p.mu.Unlock()
-	if empty {
-		return p.Discard()
-	}
 	if !p.end() {
 		return nil
 	}
+	if p.empty() {
+		return p.cleanUp()
+	}
 	return p.putAway()
+}
+
+// empty tells that there is nothing worth keeping.
+func (p *Partial) empty() bool {
+	return p.Have().Count() == 0 && p.ahead.empty()
 }
 
 // end marks the fetch as over and waits for writes under way; false means that
 // it was over before.
 func (p *Partial) end() bool {
+	p.putting.Lock()
+	defer p.putting.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
@@ -199,7 +204,7 @@ func (p *Partial) putAway() error {
 
 // giveUp ends a fetch that could not begin; what earlier runs left stays.
 func (p *Partial) giveUp() error {
-	if p.have == nil || p.have.Count() == 0 {
+	if p.have == nil || p.empty() {
 		return p.cleanUp()
 	}
 	return p.putAway()

@@ -29,7 +29,8 @@
 // Read on in this order: layout.go (names on disk), check.go (what counts as
 // checked), find.go and link.go, begin.go and partial.go with journal.go and
 // follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
-// content.go and indexing.go for what it is made of.
+// content.go and indexing.go for what it is made of, recut.go and ahead.go for a
+// fetch that goes by that, and relatives.go for blobs that may share some of it.
 package cache
 
 import (

@@ -74,6 +74,8 @@ func (p *Partial) finish(ctx context.Context) error {
 // seal ends writing and dropping. What was dropped since it was hashed makes
 // the hash worthless.
 func (p *Partial) seal() error {
+	p.putting.Lock()
+	defer p.putting.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -65,11 +65,19 @@ func FuzzDecodeTree(f *testing.F) {
 	})
 }
 
+// sampleAhead is as far out and as long as can be in a blob of three chunks.
+var sampleAhead = []Ahead{
+	{3*chunk.FixedLen - chunk.MaxLen, chunk.Chunk{Length: chunk.MaxLen, Hash: chunk.Hash{0: 5, 27: 6}}},
+	{0, chunk.Chunk{Length: 1, Hash: chunk.Hash{7}}},
+}
+
 func sampleJournal(m chunk.Map) []byte {
 	b := journalHeader(m)
 	b = append(b, journalRecord(kindWritten, 2, chunk.Hash{2})...)
+	b = append(b, aheadRecord(sampleAhead[0])...)
 	b = append(b, journalRecord(kindWritten, 0, chunk.Hash{1})...)
 	b = append(b, journalRecord(kindDropped, 2, chunk.Hash{})...)
+	b = append(b, aheadRecord(sampleAhead[1])...)
 	return append(b, journalRecord(kindWritten, 1, chunk.Hash{3})...)
 }
 
@@ -77,29 +85,31 @@ func TestJournalTail(t *testing.T) {
 	t.Parallel()
 	m := chunk.Fixed(3*chunk.FixedLen, chunk.FixedLen, nil)
 	whole := sampleJournal(m)
-	have, sums, good, err := readJournal(bytes.NewReader(whole), m)
+	got, err := readJournal(bytes.NewReader(whole), m)
 	require.NoError(t, err)
-	require.Equal(t, int64(len(whole)), good)
-	require.True(t, have.Has(0) && have.Has(1) && !have.Has(2))
-	require.Equal(t, chunk.Hash{1}, sums[0])
+	require.Equal(t, int64(len(whole)), got.good)
+	require.True(t, got.have.Has(0) && got.have.Has(1) && !got.have.Has(2))
+	require.Equal(t, chunk.Hash{1}, got.sums[0])
+	require.Equal(t, sampleAhead, got.ahead)
 
 	for cut := headerLen; cut < len(whole); cut++ {
-		have, _, good, err := readJournal(bytes.NewReader(whole[:cut]), m)
+		got, err := readJournal(bytes.NewReader(whole[:cut]), m)
 		require.NoError(t, err)
 		records := (cut - headerLen) / recordLen
-		require.Equal(t, int64(headerLen+records*recordLen), good, "cut at %d", cut)
-		require.Equal(t, min(records, []int{0, 1, 2, 1, 2}[records]), have.Count())
+		require.Equal(t, int64(headerLen+records*recordLen), got.good, "cut at %d", cut)
+		require.Equal(t, []int{0, 1, 1, 2, 1, 1, 2}[records], got.have.Count())
+		require.Len(t, got.ahead, []int{0, 0, 1, 1, 1, 2, 2}[records])
 	}
 	for cut := range headerLen {
-		_, _, _, err := readJournal(bytes.NewReader(whole[:cut]), m)
+		_, err := readJournal(bytes.NewReader(whole[:cut]), m)
 		require.ErrorIs(t, err, errOtherJournal)
 	}
 	flipped := bytes.Clone(whole)
 	flipped[headerLen+recordLen+10] ^= 1
-	_, _, good, err = readJournal(bytes.NewReader(flipped), m)
+	got, err = readJournal(bytes.NewReader(flipped), m)
 	require.NoError(t, err)
-	require.Equal(t, int64(headerLen+recordLen), good)
-	_, _, _, err = readJournal(bytes.NewReader(whole), chunk.Fixed(3*chunk.FixedLen-1, chunk.FixedLen, nil))
+	require.Equal(t, int64(headerLen+recordLen), got.good)
+	_, err = readJournal(bytes.NewReader(whole), chunk.Fixed(3*chunk.FixedLen-1, chunk.FixedLen, nil))
 	require.ErrorIs(t, err, errOtherJournal)
 }
 
@@ -108,18 +118,23 @@ func FuzzReadJournal(f *testing.F) {
 	whole := sampleJournal(m)
 	f.Add(whole)
 	f.Add(whole[:len(whole)-7])
+	f.Add(append(bytes.Clone(whole), aheadRecord(Ahead{3*chunk.FixedLen - 1, chunk.Chunk{Length: 2}})...))
+	f.Add(append(bytes.Clone(whole), journalRecord('x', 1, chunk.Hash{})...))
 	f.Add(append(bytes.Clone(whole), journalRecord(kindWritten, 99, chunk.Hash{})...))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		have, sums, good, err := readJournal(bytes.NewReader(data), m)
+		got, err := readJournal(bytes.NewReader(data), m)
 		if err != nil {
 			return
 		}
-		require.Equal(t, m.Len(), have.Len())
-		require.Len(t, sums, m.Len())
-		require.LessOrEqual(t, good, int64(len(data)))
-		again, _, _, err := readJournal(bytes.NewReader(data[:good]), m)
+		require.Equal(t, m.Len(), got.have.Len())
+		require.Len(t, got.sums, m.Len())
+		require.LessOrEqual(t, got.good, int64(len(data)))
+		for _, a := range got.ahead {
+			require.True(t, a.Off >= 0 && a.Length >= 1 && a.Length <= chunk.MaxLen && a.end() <= m.Size())
+		}
+		again, err := readJournal(bytes.NewReader(data[:got.good]), m)
 		require.NoError(t, err)
-		require.Equal(t, have, again, "what lies behind the good part does not matter")
+		require.Equal(t, got, again, "what lies behind the good part does not matter")
 	})
 }
 

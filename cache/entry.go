@@ -2,14 +2,10 @@ package cache
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"hffs/cache/disk"
 	"hffs/cache/ref"
@@ -125,43 +121,6 @@ func (c *Cache) Entry(repo ref.Repo, commit ref.Commit, path string) (ref.Entry,
 		return e, nil
 	}
 	return e, fmt.Errorf("%s: %w", e, ErrNotFound)
-}
-
-// maxVersions bounds how many other commits are looked at for a file.
-const maxVersions = 64
-
-// Versions are the files of the same path at other commits that are here and
-// right, each blob once, at most so many, the latest first. What was not checked
-// yet is checked now, as long as it is no larger than most (bytes).
-func (c *Cache) Versions(ctx context.Context, repo ref.Repo, path string, count int, most int64) (all []ref.Entry) {
-	seen := map[ref.ETag]bool{}
-	for i, d := range latest(readDir(c.abs(repo.Folder() + "/" + snapshotsDir))) {
-		commit, err := ref.ParseCommit(d.Name())
-		if err != nil || i == maxVersions || len(all) == count || ctx.Err() != nil {
-			continue
-		}
-		e, err := c.Entry(repo, commit, path)
-		if err != nil || seen[e.Blob.ETag] || e.Blob.Size > most {
-			continue
-		}
-		seen[e.Blob.ETag] = true
-		if _, err := c.Find(ctx, e); err == nil {
-			all = append(all, e)
-		}
-	}
-	return all
-}
-
-// latest sorts folders by when they last changed.
-func latest(list []fs.DirEntry) []fs.DirEntry {
-	changed := map[string]time.Time{}
-	for _, d := range list {
-		if fi, err := d.Info(); err == nil {
-			changed[d.Name()] = fi.ModTime()
-		}
-	}
-	slices.SortStableFunc(list, func(a, b fs.DirEntry) int { return changed[b.Name()].Compare(changed[a.Name()]) })
-	return list
 }
 
 // SureEntry is [Cache.Entry] without hints: what the Hub stated to us, or what a

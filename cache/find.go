@@ -103,15 +103,11 @@ func (c *Cache) placesOf(etag ref.ETag) []string {
 func (c *Cache) snapshotFile(repo ref.Repo, at string) (rel string, etag ref.ETag) {
 	folder := repo.Folder()
 	path := c.abs(folder + "/" + at)
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return "", ""
-	}
-	if fi.Mode().IsRegular() {
-		return folder + "/" + at, ""
-	}
 	target, err := os.Readlink(path)
 	if err != nil {
+		if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() {
+			return folder + "/" + at, ""
+		}
 		return "", ""
 	}
 	etag, ok := blobName(linkedBlob(c.abs(folder), at, target))

@@ -20,6 +20,10 @@ import (
 //
 //	header, 32 bytes:  "hffspart" | version u32 | chunk length u32 | size u64 | cut u64
 //	record, 41 bytes:  kind u8 ('w' written, 'd' dropped) | chunk u32 | hash 32 bytes | crc32c u32
+//	              or:  kind u8 ('a' ahead) | offset<<17 + length-1 u64 | hash 28 bytes | crc32c u32
+//
+// What lies ahead of a map is not a chunk of this cut; so it says where it lies,
+// and as much of its hash as there is room for.
 //
 // For a blob that is cut by its content the chunk length is 0, and cut is a mark
 // of the map in the file beside; else cut is 0.
@@ -34,6 +38,10 @@ const (
 
 	kindWritten = 'w'
 	kindDropped = 'd'
+	kindAhead   = 'a'
+
+	lengthBits   = 17 // chunk.MaxLen is the longest that they can say
+	aheadHashLen = 28
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -66,38 +74,74 @@ func journalRecord(kind byte, i int, sum chunk.Hash) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// readJournal replays a journal for a blob with map m: the chunks written and
-// their hashes, and how many bytes of the journal make sense.
-func readJournal(r io.Reader, m chunk.Map) (have *chunk.Have, sums []chunk.Hash, good int64, err error) {
+func aheadRecord(a Ahead) []byte {
+	b := make([]byte, 0, recordLen)
+	b = append(b, kindAhead)
+	b = binary.LittleEndian.AppendUint64(b, uint64(a.Off)<<lengthBits|uint64(a.Length-1))
+	b = append(b, a.Hash[:aheadHashLen]...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// replayed is what a journal says.
+type replayed struct {
+	have  *chunk.Have
+	sums  []chunk.Hash // of the chunks in have
+	ahead []Ahead      // in the order written; the last bytes of their hashes are zero
+	good  int64        // how many bytes of the journal make sense
+}
+
+// readJournal replays a journal for a blob with map m.
+func readJournal(r io.Reader, m chunk.Map) (replayed, error) {
 	head := make([]byte, headerLen)
 	if _, err := io.ReadFull(r, head); err != nil || !bytes.Equal(head, journalHeader(m)) {
-		return nil, nil, 0, errOtherJournal
+		return replayed{}, errOtherJournal
 	}
-	have, sums, good = chunk.NewHave(m.Len()), make([]chunk.Hash, m.Len()), headerLen
+	all := replayed{have: chunk.NewHave(m.Len()), sums: make([]chunk.Hash, m.Len()), good: headerLen}
 	rec := make([]byte, recordLen)
 	for {
 		if _, err := io.ReadFull(r, rec); err != nil {
 			break
 		}
-		i := int64(binary.LittleEndian.Uint32(rec[1:]))
 		sum := binary.LittleEndian.Uint32(rec[recordLen-4:])
-		if sum != crc32.Checksum(rec[:recordLen-4], castagnoli) || i >= int64(m.Len()) {
+		if sum != crc32.Checksum(rec[:recordLen-4], castagnoli) || !all.add(rec, m) {
 			break
 		}
-		if rec[0] == kindWritten {
-			have.Add(int(i))
-			copy(sums[i][:], rec[5:])
-		} else {
-			have.Remove(int(i))
-		}
-		good += recordLen
+		all.good += recordLen
 	}
-	return have, sums, good, nil
+	return all, nil
+}
+
+// add takes in a whole record; false means that it makes no sense for m.
+func (all *replayed) add(rec []byte, m chunk.Map) bool {
+	if rec[0] == kindAhead {
+		where := binary.LittleEndian.Uint64(rec[1:])
+		a := Ahead{Off: int64(where >> lengthBits), Chunk: chunk.Chunk{Length: int64(where%(1<<lengthBits)) + 1}}
+		copy(a.Hash[:], rec[9:9+aheadHashLen])
+		if a.end() > m.Size() {
+			return false
+		}
+		all.ahead = append(all.ahead, a)
+		return true
+	}
+	i := int64(binary.LittleEndian.Uint32(rec[1:]))
+	if i >= int64(m.Len()) {
+		return false
+	}
+	switch rec[0] {
+	case kindWritten:
+		all.have.Add(int(i))
+		copy(all.sums[i][:], rec[5:])
+	case kindDropped:
+		all.have.Remove(int(i))
+	default:
+		return false
+	}
+	return true
 }
 
 // journal appends to an open journal file.
 type journal struct {
-	mu   sync.Mutex // guards end
+	mu   sync.Mutex // guards what follows
 	file *os.File
 	end  int64
 }
@@ -114,6 +158,14 @@ func (j *journal) start(m chunk.Map) error {
 func (j *journal) resume(good int64) error {
 	j.end = good
 	return j.file.Truncate(good)
+}
+
+// replace goes on in another file.
+func (j *journal) replace(file *os.File, end int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_ = j.file.Close()
+	j.file, j.end = file, end
 }
 
 func (j *journal) append(b []byte) error {

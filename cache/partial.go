@@ -36,6 +36,9 @@ type Partial struct {
 	leave func()
 	cut   chunk.Map // how the blob is cut; only its lengths count
 
+	putting sync.RWMutex // held for reading by each Put: who recuts or ends the fetch waits for them
+	ahead   ahead
+
 	hashing chan struct{} // held by whoever hashes along
 	follow  follower      // belongs to whoever holds hashing
 
@@ -50,7 +53,6 @@ type Partial struct {
 	turn    int           // counts how often hashing had to begin anew
 	moved   chan struct{} // closed at the next change; nil when nobody waits
 	ended   bool
-	ahead   [][2]int64 // ranges written by Put
 }
 
 // Entry is what is being fetched.
@@ -113,6 +115,7 @@ func (p *Partial) WriteHashed(i int, data []byte, sum chunk.Hash) error {
 		return wrap(err, "write chunk %d of %s", i, p.entry)
 	}
 	_, err := p.file.WriteAt(data, p.cut.Offset(i))
+	p.ahead.doubt()
 	if err == nil {
 		err = p.log.written(i, sum)
 	}
@@ -196,6 +199,35 @@ func (p *Partial) dropLocked(chunks []int) error {
 	return wrap(p.log.dropped(gone), "drop chunks of %s", p.entry)
 }
 
+// ReadChunk gives the bytes of chunk i, in buf where they fit, when it is here; else
+// it is ErrIncomplete. Bytes that are not any more what was written are
+// ErrMismatch.
+func (p *Partial) ReadChunk(i int, buf []byte) ([]byte, error) {
+	data, err := p.readChunk(i, buf)
+	return data, wrap(err, "read chunk %d of %s", i, p.entry)
+}
+
+func (p *Partial) readChunk(i int, buf []byte) ([]byte, error) {
+	p.mu.Lock()
+	if i < 0 || i >= p.cut.Len() || !p.have.Has(i) {
+		p.mu.Unlock()
+		return nil, ErrIncomplete
+	}
+	off, n, want := p.cut.Offset(i), int(p.cut.Length(i)), p.sums[i]
+	p.mu.Unlock()
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if err := readAt(p.file, buf, off); err != nil {
+		return nil, err
+	}
+	if hashOf(buf) != want {
+		return nil, ErrMismatch
+	}
+	return buf, nil
+}
+
 // ChunkHash is the hash of chunk i as it is on disk now.
 func (p *Partial) ChunkHash(i int) (chunk.Hash, error) {
 	if i < 0 || i >= p.cut.Len() {
@@ -225,7 +257,7 @@ func (c *Cache) PartialHave(etag ref.ETag) (have, size int64, ok bool) {
 	}
 	c.mu.Unlock()
 	for _, p := range all {
-		have, size, ok = max(have, p.size()), p.cut.Size(), true
+		have, size, ok = max(have, p.size()), p.entry.Blob.Size, true
 	}
 	return have, size, ok
 }

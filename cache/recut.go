@@ -12,8 +12,9 @@ import (
 
 // Recut cuts the blob by m, whose root is the Xet hash that the Hub stated: from
 // now on chunks are those of its content, and their hashes are known for good.
-// What an earlier run left is read again and kept where it is right. It is for
-// the one who just began, before anything is written or hashed along.
+// What is here already, from an earlier run or by [Partial.Put], is read again and
+// kept where it is right. It is for the one who just began, before anything is
+// written or hashed along.
 func (p *Partial) Recut(m chunk.Map) error {
 	if err := m.Verify(p.entry.Blob.Xet, p.entry.Blob.Size); err != nil {
 		return fmt.Errorf("cut %s by its content: %w", p.entry, err)
@@ -21,6 +22,8 @@ func (p *Partial) Recut(m chunk.Map) error {
 	if p.cut.Step() == 0 && p.cut.Len() > 0 {
 		return nil // it is cut so already: there is one such map only
 	}
+	p.putting.Lock() // whoever puts now comes too late
+	defer p.putting.Unlock()
 	have, sums := p.rightUnder(m)
 	if err := p.keepMap(m, have); err != nil {
 		return fmt.Errorf("cut %s by its content: %w", p.entry, p.c.diskError(err, 0))
@@ -28,25 +31,10 @@ func (p *Partial) Recut(m chunk.Map) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut, p.m, p.have, p.sums = m, m, have, sums
-	p.ahead = nil
+	p.ahead.clear()
 	p.old, p.bytes = chunk.NewHave(m.Len()), have.Bytes(m)
 	p.turn++
 	p.wakeLocked()
-	return nil
-}
-
-// Put writes bytes ahead of a Recut that will say what they are; until then they
-// count for nothing. Several may do so at once.
-func (p *Partial) Put(off int64, data []byte) error {
-	if off < 0 || off+int64(len(data)) > p.entry.Blob.Size {
-		return fmt.Errorf("put %d bytes at %d of %s: it ends before", len(data), off, p.entry)
-	}
-	if _, err := p.file.WriteAt(data, off); err != nil {
-		return fmt.Errorf("put bytes of %s: %w", p.entry, p.c.diskError(err, 0))
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ahead = append(p.ahead, [2]int64{off, off + int64(len(data))})
 	return nil
 }
 
@@ -54,9 +42,10 @@ func (p *Partial) Put(off int64, data []byte) error {
 func (p *Partial) rightUnder(m chunk.Map) (*chunk.Have, []chunk.Hash) {
 	have, sums := chunk.NewHave(m.Len()), make([]chunk.Hash, m.Len())
 	hasher := chunk.NewHasher()
+	written := p.written()
 	var buf []byte
 	for i := range m.Len() {
-		if !p.covers(m.Offset(i), m.Length(i)) {
+		if !written.covers(m.Offset(i), m.Offset(i+1)) {
 			continue
 		}
 		if int64(cap(buf)) < m.Length(i) {
@@ -69,21 +58,6 @@ func (p *Partial) rightUnder(m chunk.Map) (*chunk.Have, []chunk.Hash) {
 		}
 	}
 	return have, sums
-}
-
-// covers tells whether all bytes of a range were written, as the journal has it.
-func (p *Partial) covers(off, n int64) bool {
-	for _, a := range p.ahead {
-		if a[0] <= off && off+n <= a[1] {
-			return true
-		}
-	}
-	for i := p.cut.At(off); i < p.cut.Len() && p.cut.Offset(i) < off+n; i++ {
-		if !p.have.Has(i) {
-			return false
-		}
-	}
-	return true
 }
 
 // keepMap puts the map beside the part, then a journal that goes with it in the
@@ -110,8 +84,7 @@ func (p *Partial) keepMap(m chunk.Map, have *chunk.Have) error {
 	if err != nil {
 		return err
 	}
-	_ = p.log.file.Close()
-	p.log.file, p.log.end = file, int64(len(log))
+	p.log.replace(file, int64(len(log)))
 	return nil
 }
 

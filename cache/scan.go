@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"strings"
 
 	"hffs/cache/disk"
@@ -145,6 +146,10 @@ type scan struct {
 	shelf  *shelf
 	visit  func(dir string)
 
+	left *int         // for a hasty look: how many names may still be looked at,
+	ext  string       // with which extension,
+	seen []ref.Commit // and where
+
 	commit   ref.Commit // the snapshot being walked
 	tree     tree       // its file list, read when first needed
 	treeRead bool
@@ -157,19 +162,21 @@ func (s *scan) all(ctx context.Context) {
 	for _, d := range readDir(s.c.abs(s.folder + "/" + snapshotsDir)) {
 		commit, err := ref.ParseCommit(d.Name())
 		if err == nil && string(commit) == d.Name() && d.IsDir() && ctx.Err() == nil {
-			s.commit, s.tree, s.treeRead = commit, nil, false
+			s.enter(commit)
 			s.walk("", 0)
 		}
 	}
 	s.walkRefs("", 0)
 }
 
+func (s *scan) enter(commit ref.Commit) { s.commit, s.tree, s.treeRead = commit, nil, false }
+
 // walk looks at the names below dir, which is relative to the snapshot and ends
 // in "/". Folders behind links are not entered.
 func (s *scan) walk(dir string, depth int) {
 	path := s.c.abs(s.folder + "/" + snapshotPath(s.commit, dir))
 	s.visit(path)
-	for _, d := range readDir(path) {
+	for _, d := range s.list(path) {
 		name := dir + d.Name()
 		switch {
 		case d.IsDir() && depth < maxDepth:
@@ -181,14 +188,17 @@ func (s *scan) walk(dir string, depth int) {
 }
 
 func (s *scan) file(name string) {
-	if ref.CheckPath(name) != nil {
+	if ref.CheckPath(name) != nil || s.left != nil && path.Ext(name) != s.ext {
 		return
 	}
 	rel, etag := s.c.snapshotFile(s.shelf.repo, snapshotPath(s.commit, name))
 	if rel == "" {
 		return
 	}
-	b := s.blobOf(name)
+	var b ref.Blob
+	if s.left == nil || etag == "" { // what a link says is enough for a hasty look
+		b = s.blobOf(name)
+	}
 	if etag == "" {
 		etag = b.ETag
 		if etag == "" && s.c.stampOf(rel).Size <= biggestRegular {
