@@ -25,10 +25,10 @@ func (s *Swarm) door(addr netip.AddrPort) door { return door{s.http, addr, s.swa
 
 // newHTTP is the client for doors: no proxy, which would be asked for machines
 // of the LAN, no redirects, which no node sends, and short patience.
-func newHTTP() *http.Client {
+func newHTTP(dial time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			DialContext:            (&net.Dialer{Timeout: dial}).DialContext,
 			ResponseHeaderTimeout:  5 * time.Second,
 			MaxResponseHeaderBytes: 16 << 10,
 			MaxIdleConns:           64,

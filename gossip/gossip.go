@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -156,7 +157,7 @@ func New(cfg Config) (*Swarm, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = newHTTP()
+		cfg.HTTP = newHTTP(2 * time.Second)
 	}
 	s := &Swarm{
 		cfg: cfg, log: cfg.Log, http: cfg.HTTP, now: time.Now,
@@ -201,6 +202,20 @@ func (s *Swarm) IsMember(member string) bool { return s.roster.has(member) }
 
 // Members are the others that are alive, by name.
 func (s *Swarm) Members() []Member { return s.roster.list() }
+
+// Nodes are up to most of the others that are alive, any of them.
+func (s *Swarm) Nodes(_ context.Context, most int) (all []directory.Node, err error) {
+	for _, m := range some(s.Members(), most) {
+		all = append(all, m.Node)
+	}
+	return all, nil
+}
+
+// some are up to most of all, any of them; all is not kept in order.
+func some[T any](all []T, most int) []T {
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:max(0, min(len(all), most))]
+}
 
 // Hold replaces what this node says it holds. Calls in quick succession are told
 // to the others as one. The slices in h must not be changed afterwards.

@@ -123,9 +123,15 @@ const maxVersions = 8
 
 // Versions are the entries of a path at the commits that others hold of a repo,
 // each blob once: what may have chunks in common with a new version.
-func (s *Swarm) Versions(ctx context.Context, repo ref.Repo, path string) (out []ref.Entry) {
-	v, f := s.view(false), ref.File{Repo: repo, Path: path}
-	offers := v.offers(repo)
+func (s *Swarm) Versions(ctx context.Context, repo ref.Repo, path string) ([]ref.Entry, error) {
+	return s.view(false).versions(ctx, repo, path)
+}
+
+func (v view) versions(ctx context.Context, repo ref.Repo, path string) (out []ref.Entry, err error) {
+	f, offers := ref.File{Repo: repo, Path: path}, v.offers(repo)
+	if v.self != nil { // what is here can be had for sure
+		slices.SortStableFunc(offers, func(a, b directory.Offer) int { return btoi(b.Node.ID == v.self.ID) - btoi(a.Node.ID == v.self.ID) })
+	}
 	var commits []ref.Commit
 	for _, o := range offers {
 		if len(commits) < maxVersions && !slices.Contains(commits, o.Commit) {
@@ -133,15 +139,30 @@ func (s *Swarm) Versions(ctx context.Context, repo ref.Repo, path string) (out [
 		}
 	}
 	offers = keep(offers, func(o directory.Offer) bool { return slices.Contains(commits, o.Commit) })
-	s.load(ctx, offers, func() bool { return false })
-	for _, c := range commits {
-		votes := v.blobs(offers, f, c)
-		same := func(e ref.Entry) bool { return e.Blob.ETag == votes[0].blob.ETag }
-		if len(votes) > 0 && !slices.ContainsFunc(out, same) {
-			out = append(out, ref.Entry{Repo: repo, Commit: c, Path: path, Blob: votes[0].blob})
+	found := func() (out []ref.Entry) {
+		for _, c := range commits {
+			if votes := v.blobs(offers, f, c); len(votes) > 0 {
+				out = addVersion(out, ref.Entry{Repo: repo, Commit: c, Path: path, Blob: votes[0].blob})
+			}
+		}
+		return out
+	}
+	v.s.load(ctx, offers, func() bool { return len(found()) > 0 })
+	if out = found(); len(out) == 0 {
+		return nil, ctx.Err()
+	}
+	return out, nil
+}
+
+// addVersion keeps each blob once. Not everybody knows its Xet hash.
+func addVersion(all []ref.Entry, e ref.Entry) []ref.Entry {
+	for i := range all {
+		if b := &all[i].Blob; b.ETag == e.Blob.ETag && b.Size == e.Blob.Size {
+			b.Xet = cmp.Or(b.Xet, e.Blob.Xet)
+			return all
 		}
 	}
-	return out
+	return append(all, e)
 }
 
 // vote is a blob that nodes say a file has, one of them, and how many say so.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -89,24 +90,36 @@ func (s *Swarm) serveList(w http.ResponseWriter, r *http.Request) {
 func (s *Swarm) serveLookup(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookupTime)
 	defer cancel()
-	var out wireLookup
-	var err error
-	if q := r.URL.Query(); q.Has("etag") {
-		var e ref.Entry
-		if e, err = parseEntry(q); err == nil {
-			out.Holders = s.lookupHolders(ctx, e)
-		}
-	} else {
-		var f ref.File
-		if f, err = parseFile(q); err == nil {
-			out.Known = s.lookupKnown(ctx, f)
-		}
-	}
+	out, err := s.lookup(ctx, r.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	sendJSON(w, out)
+}
+
+func (s *Swarm) lookup(ctx context.Context, q url.Values) (out wireLookup, err error) {
+	switch {
+	case q.Has("etag"):
+		e, err := parseEntry(q)
+		if err != nil {
+			return out, err
+		}
+		out.Holders = s.lookupHolders(ctx, e)
+	case q.Has("versions"):
+		repo, path, err := parsePath(q)
+		if err != nil {
+			return out, err
+		}
+		out.Versions = s.lookupVersions(ctx, repo, path)
+	default:
+		f, err := parseFile(q)
+		if err != nil {
+			return out, err
+		}
+		out.Known = s.lookupKnown(ctx, f)
+	}
+	return out, nil
 }
 
 func (s *Swarm) lookupKnown(ctx context.Context, f ref.File) (out []wireKnown) {
@@ -132,14 +145,26 @@ func (s *Swarm) lookupHolders(ctx context.Context, e ref.Entry) (out []wireHolde
 	return out
 }
 
-func (s *Swarm) serveMembers(w http.ResponseWriter, _ *http.Request) {
+func (s *Swarm) lookupVersions(ctx context.Context, repo ref.Repo, path string) (out []wireVersion) {
+	versions, _ := s.view(true).versions(ctx, repo, path)
+	for _, e := range versions {
+		out = append(out, wireVersion{string(e.Commit), wireBlob{string(e.Blob.ETag), e.Blob.Size, string(e.Blob.Xet)}})
+	}
+	return out
+}
+
+func (s *Swarm) serveMembers(w http.ResponseWriter, r *http.Request) {
 	self := s.self()
 	files, bytes := s.pub.manifest().Summary.Total()
 	out := wireMembers{Members: []wireMember{{
 		wireNode: wireNode{ID: self.ID, Name: self.Name, Self: true},
 		Files:    files, Bytes: bytes, Version: s.cfg.Version,
 	}}}
-	for _, m := range s.Members() {
+	members := s.Members()
+	if most, err := strconv.Atoi(r.URL.Query().Get("most")); err == nil {
+		members = some(members, most)
+	}
+	for _, m := range members {
 		out.Members = append(out.Members, wireMember{
 			wireNode: wireNode{ID: m.ID, Name: m.Name, Addr: m.Addr.String()},
 			Gossip:   m.Gossip.String(), Files: m.Files, Bytes: m.Bytes, Version: m.Version,

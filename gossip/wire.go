@@ -22,7 +22,8 @@ import (
 //	GET /v1/lists/{digest}             a file list
 //	GET /v1/lookup?type=&repo=&revision=&path=             what is known of a file
 //	GET /v1/lookup?type=&repo=&commit=&path=&etag=&size=   who holds a blob
-//	GET /v1/members                    who is there
+//	GET /v1/lookup?type=&repo=&path=&versions=1            which versions of a file are held
+//	GET /v1/members?most=N             who is there: the node, and at most N others, any; all without N
 //
 // Manifests and lists are as package manifest writes them, the rest is JSON.
 // A request says in a header which swarm it means; a node of another swarm
@@ -35,7 +36,7 @@ const (
 	swarmHeader  = "Hffs-Swarm"
 
 	maxLookup  = 1 << 20 // bytes of a JSON answer
-	maxAnswers = 8192    // nodes or claims in one
+	maxAnswers = 8192    // nodes, claims or versions in one
 	maxAge     = 100 * 365 * 24 * time.Hour
 )
 
@@ -65,9 +66,16 @@ type wireHolder struct {
 	Bytes    int64    `json:"bytes"`
 }
 
+// wireVersion is what a path is at one of the commits that are held.
+type wireVersion struct {
+	Commit string   `json:"commit"`
+	Blob   wireBlob `json:"blob"`
+}
+
 type wireLookup struct {
-	Known   []wireKnown  `json:"known,omitempty"`
-	Holders []wireHolder `json:"holders,omitempty"`
+	Known    []wireKnown   `json:"known,omitempty"`
+	Holders  []wireHolder  `json:"holders,omitempty"`
+	Versions []wireVersion `json:"versions,omitempty"`
 }
 
 type wireMember struct {
@@ -90,7 +98,7 @@ func (v view) wireNode(n directory.Node) wireNode {
 	return w
 }
 
-// fileQuery and blobQuery write the two kinds of look-up.
+// fileQuery, blobQuery and versionsQuery write the three kinds of look-up.
 func fileQuery(f ref.File) url.Values {
 	return url.Values{
 		"type": {string(f.Repo.Type)}, "repo": {f.Repo.ID}, "revision": {f.Revision}, "path": {f.Path},
@@ -102,6 +110,10 @@ func blobQuery(e ref.Entry) url.Values {
 		"type": {string(e.Repo.Type)}, "repo": {e.Repo.ID}, "commit": {string(e.Commit)}, "path": {e.Path},
 		"etag": {string(e.Blob.ETag)}, "size": {strconv.FormatInt(e.Blob.Size, 10)},
 	}
+}
+
+func versionsQuery(repo ref.Repo, path string) url.Values {
+	return url.Values{"type": {string(repo.Type)}, "repo": {repo.ID}, "path": {path}, "versions": {"1"}}
 }
 
 func parseRepo(q url.Values) (ref.Repo, error) {
@@ -138,6 +150,14 @@ func parseEntry(q url.Values) (e ref.Entry, err error) {
 	}
 	e.Blob, err = wireBlob{ETag: q.Get("etag"), Size: size}.parse()
 	return e, err
+}
+
+func parsePath(q url.Values) (repo ref.Repo, path string, err error) {
+	if repo, err = parseRepo(q); err != nil {
+		return repo, "", err
+	}
+	path = q.Get("path")
+	return repo, path, ref.CheckPath(path)
 }
 
 func (w wireBlob) parse() (b ref.Blob, err error) {
@@ -209,7 +229,16 @@ func (w wireHolder) parse(e ref.Entry, door netip.AddrPort) (h directory.Holder,
 	return h, nil
 }
 
-// decodeKnown and decodeHolders read the answers to look-ups. One bad name in an
+func (w wireVersion) parse(repo ref.Repo, path string) (e ref.Entry, err error) {
+	e = ref.Entry{Repo: repo, Path: path}
+	if e.Commit, err = ref.ParseCommit(w.Commit); err != nil {
+		return e, err
+	}
+	e.Blob, err = w.Blob.parse()
+	return e, err
+}
+
+// decodeKnown, decodeHolders and decodeVersions read the answers to look-ups. One bad name in an
 // answer spoils all of it: a node that sends one is not to be believed.
 func decodeKnown(b []byte, f ref.File, door netip.AddrPort, now time.Time) ([]Known, error) {
 	w, err := decodeLookup(b)
@@ -247,15 +276,61 @@ func decodeHolders(b []byte, e ref.Entry, door netip.AddrPort) ([]directory.Hold
 	return out, nil
 }
 
+func decodeVersions(b []byte, repo ref.Repo, path string) ([]ref.Entry, error) {
+	w, err := decodeLookup(b)
+	if err != nil {
+		return nil, err
+	}
+	var out []ref.Entry
+	for _, item := range w.Versions {
+		e, err := item.parse(repo, path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out[:min(len(out), maxVersions)], nil
+}
+
 func decodeLookup(b []byte) (w wireLookup, err error) {
-	if len(b) > maxLookup {
-		return w, fmt.Errorf("%w: %d bytes", manifest.ErrMalformed, len(b))
+	if err := decodeJSON(b, &w); err != nil {
+		return w, err
 	}
-	if err := json.Unmarshal(b, &w); err != nil {
-		return w, fmt.Errorf("%w: %v", manifest.ErrMalformed, err)
-	}
-	if len(w.Known) > maxAnswers || len(w.Holders) > maxAnswers {
+	if max(len(w.Known), len(w.Holders), len(w.Versions)) > maxAnswers {
 		return w, fmt.Errorf("%w: too many answers", manifest.ErrMalformed)
 	}
 	return w, nil
+}
+
+// decodeMembers reads who answers, and whom it knows.
+func decodeMembers(b []byte, door netip.AddrPort) (self, others []directory.Node, err error) {
+	var w wireMembers
+	if err := decodeJSON(b, &w); err != nil {
+		return nil, nil, err
+	}
+	if len(w.Members) > maxAnswers {
+		return nil, nil, fmt.Errorf("%w: too many members", manifest.ErrMalformed)
+	}
+	for _, m := range w.Members {
+		n, err := m.wireNode.parse(door)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case m.Self:
+			self = append(self[:0], n)
+		case reachable(n.Addr, door):
+			others = append(others, n)
+		}
+	}
+	return self, others, nil
+}
+
+func decodeJSON(b []byte, into any) error {
+	if len(b) > maxLookup {
+		return fmt.Errorf("%w: %d bytes", manifest.ErrMalformed, len(b))
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("%w: %v", manifest.ErrMalformed, err)
+	}
+	return nil
 }
