@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 )
 
 // Config says how to reach the Hub. The zero value is the public Hub without a
@@ -53,6 +54,8 @@ type Config struct {
 	// Notice is told, once for each endpoint, what the user should know about it;
 	// nil tells nobody. It may be called from several goroutines at a time.
 	Notice func(string)
+	// Limits bound what file bytes come at; the zero value does not.
+	Limits pace.Limits
 	// Transport replaces the client's own, for tests; nil means its own.
 	Transport http.RoundTripper
 }
@@ -83,6 +86,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Transport == nil {
 		c.heads, c.bodies = newTransport(cfg, true), newTransport(cfg, false)
 	}
+	c.bodies = &pace.Transport{Next: c.bodies, Node: cfg.Limits, Hub: true}
 	return c, nil
 }
 
@@ -133,7 +137,7 @@ func (c *Client) Endpoints() []string {
 // Close ends idle connections.
 func (c *Client) Close() error {
 	for _, rt := range []http.RoundTripper{c.heads, c.bodies} {
-		if t, ok := rt.(*http.Transport); ok {
+		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}
 	}

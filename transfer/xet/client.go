@@ -7,7 +7,9 @@
 // asks the CAS how a span is put together and checks the answer; stream.go walks
 // along a recipe, chunk by chunk, and begins again where it broke off; download.go
 // is one request for data; request.go and watch.go are what all requests share;
-// wire.go has the protocol's words and the limits.
+// wire.go has the protocol's words and the limits. derive.go works out the map of
+// a blob that nobody has: outline.go asks how blobs are put together, run.go finds
+// what is new in that, fill.go fetches it.
 //
 // It promises three things. A token of the CAS goes to the CAS that the Hub named
 // with it and nowhere else: not to where the data is, not into errors or logs; the
@@ -28,6 +30,7 @@ import (
 	"time"
 
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 )
 
 // Config says how to reach the CAS. Token is needed; the rest is good as it is.
@@ -47,6 +50,11 @@ type Config struct {
 	// RetryWait is the pause before the second try, and twice that before the
 	// third; 0 means 300 ms.
 	RetryWait time.Duration
+	// LearnTimeout bounds the wait for the outlines of known blobs, all together;
+	// 0 means 5 s.
+	LearnTimeout time.Duration
+	// Limits bound what answers come at, packed as they are; the zero value does not.
+	Limits pace.Limits
 	// Transport replaces the client's own, for tests; nil means its own.
 	Transport http.RoundTripper
 }
@@ -70,6 +78,7 @@ func New(cfg Config) *Client {
 	}{
 		{&cfg.ConnectTimeout, 5 * time.Second}, {&cfg.HeaderTimeout, 10 * time.Second},
 		{&cfg.StallTimeout, 10 * time.Second}, {&cfg.RetryWait, 300 * time.Millisecond},
+		{&cfg.LearnTimeout, 5 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -90,6 +99,7 @@ func New(cfg Config) *Client {
 	if c.via == nil {
 		c.via = newTransport(cfg)
 	}
+	c.via = &pace.Transport{Next: c.via, Node: cfg.Limits, Hub: true}
 	return c
 }
 
@@ -102,7 +112,7 @@ func newSession() string {
 
 // Close ends idle connections.
 func (c *Client) Close() error {
-	if t, ok := c.via.(*http.Transport); ok {
+	if t, ok := c.via.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 	return nil

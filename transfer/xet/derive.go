@@ -4,13 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"golang.org/x/sync/errgroup"
+	"io"
+	"sync/atomic"
 
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
 )
+
+// A Job is a map to be worked out although nobody has it. Entry is needed; what
+// else there is to go by makes it possible, or cheaper.
+type Job struct {
+	Entry ref.Entry
+	// Known are blobs that may have chunks in common with the entry's.
+	Known []Known
+	// Ahead are chunks of the blob that an earlier run has fetched, sorted by
+	// their offsets and apart from one another. They are not fetched again.
+	Ahead []Piece
+	// Keep takes each chunk that is fetched; nil throws them away. Several
+	// goroutines call it at once, and data is good only as long as the call lasts.
+	Keep func(off int64, data []byte) error
+	// Bridge reads n of the blob's plain bytes at off, for when the CAS tells how
+	// the blob is put together but its data cannot be had; nil means no bridge.
+	Bridge func(ctx context.Context, off, n int64) (io.ReadCloser, error)
+}
 
 // Known is a blob of which every chunk is known, such as an older revision.
 type Known struct {
@@ -18,188 +34,132 @@ type Known struct {
 	Map   chunk.Map
 }
 
-// ErrNothingShared says that too little of a blob is in the known ones for its
-// map to be worked out from them.
+// A Piece is a chunk and where in the blob it begins.
+type Piece struct {
+	Off int64
+	chunk.Chunk
+}
+
+// ErrNothingShared says that too little of a blob is known for its map to be
+// worked out.
 var ErrNothingShared = errors.New("too little in common with what is known")
 
 // Bounds of working out a map. What is new is fetched on the way; where it is
 // more than a part of the blob, an ordinary download of all sources is faster.
-// And what was fetched so is lost when the process is killed before the map is
-// whole, so it must not be more than any download may lose: one span.
 const (
-	maxOutline  = 8 << 30  // bytes of a blob that one recipe is asked for
-	newShare    = 8        // new chunks may be one in so many bytes
-	newMost     = 16 << 20 // bytes of new chunks
-	deriveConns = 4
-	outlineTry  = 3
+	maxOutline   = 8 << 30 // bytes of a blob that one recipe is asked for
+	newShare     = 8       // what is to be fetched may be one in so many bytes
+	deriveConns  = 4
+	outlineConns = 4
 )
 
-// place is a chunk's place in the CAS.
-type place struct {
-	xorb  string
-	index int
-}
-
 // Derive works out a blob's map although nobody has it. The Hub tells of which
-// pieces of which xorbs the blob is made, and the same of known blobs; pieces
-// that they share have known chunks. What is left is fetched, and given to keep
-// with its offset, by several goroutines at once. The map is proven by the blob's
-// Xet hash before it is given away.
-func (c *Client) Derive(ctx context.Context, e ref.Entry, known []Known, keep func(off int64, data []byte) error) (chunk.Map, error) {
-	if e.Blob.Size > maxOutline || len(known) == 0 {
+// runs of which xorbs the blob is made, and the same of known blobs; what they
+// share has known chunks, and what the blob repeats is fetched once. What is left
+// is fetched unless an earlier run has done so, and given to Keep. The map is
+// proven by the blob's Xet hash before it is given away.
+//
+// What is ahead may be cut at the wrong places, such as by the other rule. So
+// where it does not lead to the blob's hash it is left out, once.
+func (c *Client) Derive(ctx context.Context, j Job) (chunk.Map, error) {
+	d := &derivation{Job: j, c: c}
+	if d.Keep == nil {
+		d.Keep = func(int64, []byte) error { return nil }
+	}
+	m, err := d.derive(ctx)
+	if err != nil {
+		return chunk.Map{}, fmt.Errorf("derive the map of %s: %w", j.Entry, err)
+	}
+	return m, nil
+}
+
+// A derivation is a job under way.
+type derivation struct {
+	Job
+	c     *Client
+	runs  []*run // the whole blob, in order
+	fresh []*run // those to be fetched
+
+	usedAhead atomic.Bool
+	noData    atomic.Bool // the xorbs' data cannot be had
+}
+
+// errUnproven marks maps that are not the blob's.
+var errUnproven = errors.New("what was worked out is wrong")
+
+func (d *derivation) derive(ctx context.Context) (chunk.Map, error) {
+	if b := d.Entry.Blob; b.Xet == "" || b.Size == 0 || b.Size > maxOutline {
 		return chunk.Map{}, ErrNothingShared
 	}
-	shared := map[place]chunk.Chunk{}
-	for _, k := range known {
-		if err := c.learn(ctx, k, shared); err != nil {
-			c.cfg.Log.Debug("known blob is of no use", "file", k.Entry, "err", err)
-		}
-	}
-	terms, err := c.outline(ctx, e)
+	terms, shared, err := d.c.outlines(ctx, d.Entry, d.Known)
 	if err != nil {
 		return chunk.Map{}, err
 	}
-	pieces, fresh := split(terms, shared)
-	if fresh > min(e.Blob.Size/newShare, newMost) {
-		return chunk.Map{}, ErrNothingShared
-	}
-	if err := c.fill(ctx, e, pieces, keep); err != nil {
+	if d.runs, err = split(terms, shared); err != nil {
 		return chunk.Map{}, err
 	}
-	return join(e, pieces)
+	d.fresh = link(d.runs)
+	if d.missing() > d.Entry.Blob.Size/newShare {
+		return chunk.Map{}, ErrNothingShared
+	}
+	m, err := d.try(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return chunk.Map{}, err
+	}
+	if !errors.Is(err, errUnproven) || !d.usedAhead.Load() {
+		return m, err
+	}
+	d.c.cfg.Log.Debug("what an earlier run fetched is of no use", "file", d.Entry, "err", err)
+	d.Ahead = nil
+	if d.missing() > d.Entry.Blob.Size/newShare {
+		return chunk.Map{}, err
+	}
+	return d.try(ctx)
 }
 
-// outline is how the whole blob is put together.
-func (c *Client) outline(ctx context.Context, e ref.Entry) ([]term, error) {
-	if e.Blob.Xet == "" || e.Blob.Size == 0 || e.Blob.Size > maxOutline {
-		return nil, ErrNothingShared
-	}
-	w := newWatch(ctx, c.cfg.StallTimeout)
-	defer w.cancel(errClosed)
-	r, err := c.recipe(w, e, 0, e.Blob.Size)
-	for try := 1; err != nil && try < outlineTry; try++ {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(c.cfg.RetryWait << (try - 1)):
+// missing is how many bytes are to be fetched.
+func (d *derivation) missing() (n int64) {
+	for _, r := range d.fresh {
+		n += r.length
+		for p, ok := d.ahead(r.off, r.end()); ok; p, ok = d.ahead(p.Off+p.Length, r.end()) {
+			n -= p.Length
 		}
-		r, err = c.recipe(w, e, 0, e.Blob.Size)
 	}
-	if err != nil {
-		return nil, err
-	}
-	size := int64(0)
-	for _, t := range r.terms {
-		size += t.size
-	}
-	if r.skip != 0 || size != e.Blob.Size {
-		return nil, fmt.Errorf("outline of %s: %w", e, errRecipe)
-	}
-	return r.terms, nil
+	return n
 }
 
-// learn notes where in the CAS the chunks of a known blob lie.
-func (c *Client) learn(ctx context.Context, k Known, shared map[place]chunk.Chunk) error {
-	terms, err := c.outline(ctx, k.Entry)
-	if err != nil {
-		return err
+// try fetches what is missing and puts the map together. What came over the
+// bridge was cut here, by both rules, and nothing but the blob's hash tells which
+// of them made it.
+func (d *derivation) try(ctx context.Context) (chunk.Map, error) {
+	if err := d.fill(ctx); err != nil {
+		return chunk.Map{}, err
 	}
-	i := 0
-	for _, t := range terms {
-		for index := t.start; index < t.end; index++ {
-			if i == k.Map.Len() {
-				return fmt.Errorf("outline of %s: %w", k.Entry, errRecipe)
-			}
-			shared[place{t.xorb, index}] = k.Map.Chunk(i)
-			i++
+	m, err := d.join(chunk.Current)
+	if err != nil && d.noData.Load() {
+		if m, legacy := d.join(chunk.Legacy); legacy == nil {
+			return m, nil
 		}
 	}
-	return nil
+	return m, err
 }
 
-// A piece is a run of chunks: known ones, or new ones that lie at off.
-type piece struct {
-	off    int64
-	length int64
-	chunks []chunk.Chunk // nil while they are new
-}
-
-// split cuts the terms into known and new pieces, and counts the bytes of the
-// new. In a term with several new runs all between them counts as new, since
-// only the term's length is known.
-func split(terms []term, shared map[place]chunk.Chunk) (pieces []*piece, fresh int64) {
-	off := int64(0)
-	for _, t := range terms {
-		front, n := knownRun(t, shared, t.start, 1)
-		back, m := knownRun(t, shared, t.end-1, -1)
-		if len(front) == t.end-t.start {
-			pieces = append(pieces, &piece{off: off, length: n, chunks: front})
-		} else {
-			rest := t.size - n - m
-			pieces = append(pieces, &piece{off, n, front}, &piece{off: off + n, length: rest}, &piece{off + n + rest, m, back})
-			fresh += rest
-		}
-		off += t.size
-	}
-	return pieces, fresh
-}
-
-// knownRun is the run of known chunks at an end of a term, in file order.
-func knownRun(t term, shared map[place]chunk.Chunk, from, step int) (run []chunk.Chunk, length int64) {
-	run = []chunk.Chunk{}
-	for i := from; t.start <= i && i < t.end; i += step {
-		ch, ok := shared[place{t.xorb, i}]
-		if !ok {
-			break
-		}
-		length += ch.Length
-		if step > 0 {
-			run = append(run, ch)
-		} else {
-			run = append([]chunk.Chunk{ch}, run...)
-		}
-	}
-	return run, length
-}
-
-// fill fetches the new pieces.
-func (c *Client) fill(ctx context.Context, e ref.Entry, pieces []*piece, keep func(int64, []byte) error) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(deriveConns)
-	for _, p := range pieces {
-		if p.chunks != nil {
-			continue
-		}
-		if p.length <= 0 {
-			return fmt.Errorf("outline of %s: %w", e, errRecipe)
-		}
-		g.Go(func() error {
-			for ch, err := range c.Chunks(ctx, e, p.off, p.length) {
-				if err != nil {
-					return err
-				}
-				if err := keep(ch.Off, ch.Data); err != nil {
-					return err
-				}
-				p.chunks = append(p.chunks, ch.Chunk)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func join(e ref.Entry, pieces []*piece) (chunk.Map, error) {
+// join puts the map together and proves it.
+func (d *derivation) join(rule chunk.Rule) (chunk.Map, error) {
 	var all []chunk.Chunk
-	for _, p := range pieces {
-		all = append(all, p.chunks...)
+	for _, r := range d.runs {
+		chunks, err := r.under(rule)
+		if err != nil {
+			return chunk.Map{}, fmt.Errorf("%w: %w", errUnproven, err)
+		}
+		all = append(all, chunks...)
 	}
 	m, err := chunk.Content(all)
-	if err != nil {
-		return chunk.Map{}, fmt.Errorf("derive the map of %s: %w", e, err)
+	if err == nil {
+		err = m.Verify(d.Entry.Blob.Xet, d.Entry.Blob.Size)
 	}
-	if err := m.Verify(e.Blob.Xet, e.Blob.Size); err != nil {
-		return chunk.Map{}, fmt.Errorf("derive the map of %s: %w", e, err)
+	if err != nil {
+		return chunk.Map{}, fmt.Errorf("%w: %w", errUnproven, err)
 	}
 	return m, nil
 }

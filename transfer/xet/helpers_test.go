@@ -38,12 +38,7 @@ func newWorld(t *testing.T, content []byte, rule chunk.Rule, change func(*xet.Co
 	c, err := w.hub.OverXet(standin.Bytes(content), rule)
 	require.NoError(t, err)
 	w.hub.Add(tiny, "", map[string]standin.Content{"model.bin": c})
-	w.run, err = w.hub.Start("127.0.0.1:0", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, w.run.Close()) })
-	w.hubSide, err = hub.New(hub.Config{Endpoints: []string{w.run.URL()}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, w.hubSide.Close()) })
+	w.start(t)
 	w.entry, err = w.hubSide.Resolve(t.Context(), ref.File{Repo: tiny, Revision: "main", Path: "model.bin"})
 	require.NoError(t, err)
 	require.NotEmpty(t, w.entry.Blob.Xet)
@@ -51,7 +46,18 @@ func newWorld(t *testing.T, content []byte, rule chunk.Rule, change func(*xet.Co
 	return w
 }
 
-func (w *world) client(t *testing.T, change func(*xet.Config)) *xet.Client {
+func (w *world) start(t testing.TB) {
+	t.Helper()
+	var err error
+	w.run, err = w.hub.Start("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.run.Close()) })
+	w.hubSide, err = hub.New(hub.Config{Endpoints: []string{w.run.URL()}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.hubSide.Close()) })
+}
+
+func (w *world) client(t testing.TB, change func(*xet.Config)) *xet.Client {
 	cfg := xet.Config{Token: w.token, RetryWait: time.Millisecond}
 	if change != nil {
 		change(&cfg)

@@ -73,7 +73,7 @@ func TestRecipesThatMakeNoSense(t *testing.T) {
 		"a term that the data lacks":     {`{"start":0,"end":1}},`, `{"start":1,"end":2}},`},
 		"data of no length":              {`{"start":70000,"end":150000}`, `{"start":70000,"end":69999}`},
 		"data too short for its headers": {`{"start":70000,"end":150000}`, `{"start":70000,"end":70010}`},
-		"data of more than a xorb":       {`{"start":0,"end":60000}`, `{"start":0,"end":67108864}`},
+		"data of more than a xorb":       {`{"start":0,"end":60000}`, `{"start":0,"end":67174400}`},
 		"data before the beginning":      {`{"start":0,"end":60000}`, `{"start":-1,"end":60000}`},
 		"data at no URL":                 {`https://data.example/b`, `data`},
 		"data on disk":                   {`https://data.example/b`, `file:///etc/passwd`},

@@ -100,6 +100,35 @@ func (c *Client) send(ctx context.Context, u *url.URL, access, span string) (*ht
 	return resp, nil
 }
 
+// pause waits before something is tried again that has ended with err so many
+// times, or says why it is not.
+func (c *Client) pause(ctx context.Context, tries int, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if tries >= maxTries || errors.Is(err, source.ErrGone) || errors.Is(err, source.ErrRefused) && !errors.Is(err, errStale) {
+		return err
+	}
+	wait := c.cfg.RetryWait << (tries - 1)
+	if said, ok := errors.AsType[*Error](err); ok {
+		if said.RetryAfter > maxWait {
+			return err
+		}
+		wait = max(wait, said.RetryAfter)
+		if errors.Is(err, errStale) {
+			wait = 0 // a new token or URL is all it takes
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // shown is the URL without its query, where signatures stand.
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 

@@ -134,6 +134,11 @@ func TestFaultsThatPass(t *testing.T) {
 		"a xorb range is cut short":          {{Do: standin.FaultCut, N: 700_000, Host: "cdn", Times: 1}},
 		"cut short again and again":          {{Do: standin.FaultCut, N: 700_000, Host: "cdn"}},
 		"a xorb range falls silent":          {{Do: standin.FaultStall, N: 300_000, Host: "cdn", Times: 1}},
+		"a recipe is cut short":              {{Do: standin.FaultCut, N: 60, Host: "cas", Times: 2}},
+		"a recipe stops in the middle":       {{Do: standin.FaultStall, N: 60, Host: "cas", Times: 1}},
+		"a recipe is announced too long":     {{Do: standin.FaultLength, N: 60, Host: "cas", Times: 1}},
+		"a recipe is announced too short":    {{Do: standin.FaultLength, N: -60, Host: "cas", Times: 1}},
+		"a recipe has a wrong byte":          {{Do: standin.FaultFlip, N: 0, Host: "cas", Times: 1}},
 		"a recipe falls silent":              {{Do: standin.FaultSlow, N: 60_000, Host: "cas", Times: 1}},
 		"the data host fails for a moment":   {{Do: standin.FaultStatus, N: 500, Host: "cdn", Times: 2}},
 		"the data host ignores ranges, once": {{Do: standin.FaultIgnoreRange, Host: "cdn", Times: 1}},
@@ -172,6 +177,8 @@ func TestFaultsThatStay(t *testing.T) {
 		{"the CAS does not know", standin.Fault{Do: standin.FaultStatus, N: 404, Host: "cas"}, source.ErrGone, "404", 2},
 		{"the CAS fails", standin.Fault{Do: standin.FaultStatus, N: 502, Host: "cas"}, xet.ErrUnavailable, "502", 3},
 		{"the CAS is a web page", standin.Fault{Do: standin.FaultHTML, Host: "cas"}, xet.ErrUnavailable, "makes no sense", 3},
+		{"recipes that break off", standin.Fault{Do: standin.FaultCut, N: 60, Host: "cas"}, xet.ErrUnavailable, "broke off", 3},
+		{"recipes that stop", standin.Fault{Do: standin.FaultStall, N: 60, Host: "cas"}, xet.ErrUnavailable, "broke off", 3},
 		{"every URL is refused", standin.Fault{Do: standin.FaultExpired, Host: "cdn"}, xet.ErrUnavailable, "Request has expired", 3},
 		{"data without ranges", standin.Fault{Do: standin.FaultIgnoreRange, Host: "cdn"}, xet.ErrUnavailable, "range", 3},
 		{"data of the wrong length", standin.Fault{Do: standin.FaultLength, N: -5, Host: "cdn"}, xet.ErrUnavailable, "", 3},
@@ -246,6 +253,55 @@ func TestTokensAreRenewed(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, got, 1)
 	require.LessOrEqual(t, got, len(errs))
+}
+
+// A token, or the URLs that came by it, end in the middle of a file. A cut forces
+// the question for new ones, and the file is read to its end all the same.
+func TestWhatEndsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]standin.Fault{
+		"the token": {Do: standin.FaultRevoke, Host: "cas", Skip: 1, Times: 1},
+		"the URL":   {Do: standin.FaultExpired, Host: "cdn", Skip: 1, Times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, noise(3_000_000), chunk.Current, nil)
+			s := w.source(t)
+			require.NoError(t, w.hub.Break(standin.Fault{Do: standin.FaultCut, N: 1_000_000, Host: "cdn", Times: 1}))
+			require.NoError(t, w.hub.Break(fault))
+			w.hub.ResetLog()
+			got, err := fetch(t.Context(), s, w.entry, 0, w.entry.Blob.Size)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(w.content, got))
+			refused := 0
+			for _, r := range w.requests(fault.Host) {
+				if r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden {
+					refused++
+				}
+			}
+			require.Equal(t, 1, refused)
+			if fault.Do == standin.FaultRevoke {
+				require.Len(t, w.requests("hub"), 1, "a new token")
+			}
+			require.Less(t, w.hub.XorbBytes(), int64(3_000_000+3*xorb.MaxChunk))
+		})
+	}
+}
+
+// Spans that follow one another each ask for themselves, and the token ends
+// between two of them.
+func TestTokensThatEndBetweenSpans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, noise(3_000_000), chunk.Current, nil)
+	s := w.source(t)
+	require.NoError(t, w.hub.Break(standin.Fault{Do: standin.FaultRevoke, Host: "cas", Skip: 3, Times: 1}))
+	var got []byte
+	for off := int64(0); off < 3_000_000; off += 500_000 {
+		part, err := fetch(t.Context(), s, w.entry, off, 500_000)
+		require.NoError(t, err)
+		got = append(got, part...)
+	}
+	require.True(t, bytes.Equal(w.content, got))
 }
 
 // A token that will soon be over is not begun with.

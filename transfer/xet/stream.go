@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"hffs/cache/ref"
-	"hffs/transfer/source"
 )
 
 // A stream gives the chunks of a span one by one. Only one recipe, one request
@@ -81,31 +79,8 @@ func (s *stream) next() (data []byte, at int64, err error) {
 
 // again waits before another try, or says that there is none.
 func (s *stream) again(err error) error {
-	if cause := s.over(); cause != nil {
-		return cause
-	}
 	s.tries++
-	if s.tries >= maxTries || errors.Is(err, source.ErrGone) || errors.Is(err, source.ErrRefused) && !errors.Is(err, errStale) {
-		return err
-	}
-	wait := s.c.cfg.RetryWait << (s.tries - 1)
-	if said, ok := errors.AsType[*Error](err); ok {
-		if said.RetryAfter > maxWait {
-			return err
-		}
-		wait = max(wait, said.RetryAfter)
-		if errors.Is(err, errStale) {
-			wait = 0 // a new token or URL is all it takes
-		}
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-s.watch.ctx.Done():
-		return s.over()
-	}
+	return s.c.pause(s.watch.ctx, s.tries, err)
 }
 
 // reset forgets the recipe and ends its request.

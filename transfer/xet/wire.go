@@ -15,7 +15,7 @@ const (
 	maxURL    = 64 << 10
 	maxText   = 300      // bytes of an error's text that are kept
 	maxKept   = 8 << 20  // of chunks that a recipe uses again, for each span
-	maxTries  = 3        // for each chunk
+	maxTries  = 3        // for each chunk, and each outline
 	maxHops   = 3        // redirects of the data
 	maxHeader = 64 << 10 // bytes of an answer's headers
 	maxConns  = 64       // for each host

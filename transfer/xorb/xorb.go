@@ -32,8 +32,12 @@ import (
 const (
 	MaxChunk  = 128 << 10 // bytes of a chunk
 	MaxPacked = 256 << 10 // bytes of its payload
-	MaxSize   = 64 << 20  // bytes of a xorb, without its footer
 	MaxChunks = 8192      // in a xorb
+
+	// MaxSize is the length of a xorb in bytes, without its footer: writers stop at
+	// 64 MiB of payload, and headers come on top (hf_xet 1.8.0 has been seen to
+	// upload 64 MiB and 3,212 bytes).
+	MaxSize = 64<<20 + MaxChunks*HeaderLen
 
 	// HeaderLen is the length of a chunk's header in bytes.
 	HeaderLen = 8

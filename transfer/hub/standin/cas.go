@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/url"
@@ -65,8 +66,8 @@ func (x *exchange) casJSON(v any) {
 	}
 	x.w.Header().Set("X-Request-Id", x.requestID())
 	x.w.Header().Set("Content-Type", "application/json")
-	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = x.w.Write(body)
+	x.r.Header.Del("Range") // of a recipe it is about the file
+	x.bytes(bytes.NewReader(body))
 }
 
 // casRefuse picks the status for an error of the store.
@@ -219,7 +220,7 @@ func (x *exchange) xorb(hash chunk.Hash) {
 	x.w.Header().Set("Accept-Ranges", "bytes")
 	x.w.Header().Set("Content-Type", "application/octet-stream")
 	x.w.Header().Set("Etag", quote(hash.String()))
-	x.bytes(stored.Data(), stored.Data().Size())
+	x.bytes(stored.Data())
 }
 
 // amongSigned reports whether every range asked for is one of the signed ones.

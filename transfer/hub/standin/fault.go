@@ -30,11 +30,12 @@ const (
 	FaultThrottle    = "throttle"     // N bytes a second for each request
 	FaultFlip        = "flip"         // the file's byte at offset N is wrong
 	FaultBare        = "bare"         // without the Hub's own headers, as poor mirrors do
+	FaultRevoke      = "revoke"       // N milliseconds from now (0: at once) the CAS takes none of the tokens given out by then
 )
 
 var faultKinds = []string{
 	FaultStatus, FaultStall, FaultCut, FaultSlow, FaultHTML, FaultGzip, FaultLength, FaultRateLimit,
-	FaultExpired, FaultIgnoreRange, FaultRefuse, FaultThrottle, FaultFlip, FaultBare,
+	FaultExpired, FaultIgnoreRange, FaultRefuse, FaultThrottle, FaultFlip, FaultBare, FaultRevoke,
 }
 
 // A Fault is something that goes wrong with certain requests.
@@ -46,7 +47,7 @@ type Fault struct {
 	// one pattern hits a file on Hub and CDN; "*" stands for anything, "/"
 	// included. Empty matches all.
 	Path   string `json:"path,omitempty"`
-	Host   string `json:"host,omitempty"`   // "hub", "cdn"; empty means both
+	Host   string `json:"host,omitempty"`   // "hub", "cdn" or "cas"; empty means all
 	Method string `json:"method,omitempty"` // empty means any
 	Skip   int    `json:"skip,omitempty"`   // let so many pass first
 	Times  int    `json:"times,omitempty"`  // hit so many, then no more; 0 means no end
@@ -115,6 +116,9 @@ func glob(pattern, s string) bool {
 
 // strike carries out the faults that stand in for an answer; true: one did.
 func (x *exchange) strike() bool {
+	if ms, ok := x.hits[FaultRevoke]; ok {
+		x.h.revoke(time.Duration(ms) * time.Millisecond)
+	}
 	if ms, ok := x.hits[FaultSlow]; ok {
 		x.wait(time.Duration(ms) * time.Millisecond)
 	}
@@ -164,21 +168,23 @@ func (x *exchange) reset() {
 	_ = conn.Close()
 }
 
-// brokenWriter is a body on which stall, cut and throttle work.
+// brokenWriter is a body on which stall, cut and throttle work. What goes beyond
+// a promise that was too small is not sent, since no HTTP server does.
 type brokenWriter struct {
 	x    *exchange
 	sent int64
 }
 
 func (b *brokenWriter) Write(p []byte) (n int, err error) {
-	for len(p) > 0 {
+	left := b.beyond(len(p))
+	for p = p[:len(p)-left]; len(p) > 0; {
 		m, err := b.piece(p)
 		n, p = n+m, p[m:]
 		if err != nil {
 			return n, err
 		}
 	}
-	return n, nil
+	return n + left, nil
 }
 
 // piece writes as much of p as may go out before something must happen.
@@ -226,13 +232,22 @@ func (x *exchange) sendGzip(r io.Reader) {
 	_ = z.Close()
 }
 
-// sendWrongLength promises by N bytes more or less than come.
-func (x *exchange) sendWrongLength(r io.Reader, size int64) {
-	x.w.Header().Set("Content-Length", strconv.FormatInt(max(0, size+x.hits[FaultLength]), 10))
-	x.w.WriteHeader(http.StatusOK)
-	if x.r.Method != http.MethodHead {
-		_, _ = io.Copy(x.w, r)
+// promiseWrongly makes the length that is promised wrong by N.
+func (x *exchange) promiseWrongly() {
+	h := x.w.Header()
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if by, ok := x.hits[FaultLength]; ok && err == nil {
+		h.Set("Content-Length", strconv.FormatInt(max(0, n+by), 10))
 	}
+}
+
+// beyond is how many of the next n bytes no longer fit into what was promised.
+func (b *brokenWriter) beyond(n int) int {
+	promised, err := strconv.ParseInt(b.x.w.Header().Get("Content-Length"), 10, 64)
+	if !b.x.hit(FaultLength) || err != nil {
+		return 0
+	}
+	return int(min(int64(n), max(0, b.sent+int64(n)-promised)))
 }
 
 // flipped is a reader with one wrong byte.

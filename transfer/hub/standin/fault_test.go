@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -174,4 +176,108 @@ func FuzzRequests(f *testing.F) {
 		handler.ServeHTTP(w, (&http.Request{Method: http.MethodGet, URL: u, Host: "hub.example", Header: http.Header{}}).WithContext(t.Context()))
 		require.Contains(t, []int{200, 302, 307, 400, 401, 403, 404}, w.Code, target)
 	})
+}
+
+// On a recipe and on a xorb's data bodies break as those of files do; and what
+// was asked for of them stays what is answered.
+func TestBodiesOfXetBreak(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct{ name, path string }{{"recipe", "*/reconstructions/*"}, {"data", "/xorbs/*"}} {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
+			h, run, c := xetHub(t)
+			read := xetTokenFor(t, run, "acme/tiny", "read")
+			at, header := run.CASURL()+"/v2/reconstructions/"+string(c.xet), []string{read, "Range: bytes=0-399999"}
+			if of.name == "data" {
+				var span jsonRange
+				at, span = signedIn(t, get(t, at, read))
+				header = []string{fmt.Sprintf("Range: bytes=%d-%d", span.Start, span.End)}
+			}
+			open := func(ctx context.Context) *http.Response {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+				require.NoError(t, err)
+				for _, line := range header {
+					name, value, _ := strings.Cut(line, ": ")
+					req.Header.Set(name, value)
+				}
+				resp, err := http.DefaultTransport.RoundTrip(req)
+				require.NoError(t, err)
+				return resp
+			}
+			ask := func() (*http.Response, []byte, error) {
+				resp := open(t.Context())
+				defer resp.Body.Close()
+				body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+				return resp, body, err
+			}
+			whole, good, err := ask()
+			require.NoError(t, err)
+			require.Greater(t, len(good), 100)
+			broken := func(f Fault) (*http.Response, []byte, error) {
+				h.Heal()
+				f.Path = of.path
+				require.NoError(t, h.Break(f))
+				resp, body, err := ask()
+				require.Equal(t, whole.StatusCode, resp.StatusCode)
+				return resp, body, err
+			}
+
+			_, body, err := broken(Fault{Do: FaultCut, N: 50})
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			require.Len(t, body, 50)
+			resp, body, err := broken(Fault{Do: FaultLength, N: 7})
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			require.EqualValues(t, len(good)+7, resp.ContentLength)
+			require.Len(t, body, len(good))
+			_, body, err = broken(Fault{Do: FaultLength, N: -7})
+			require.NoError(t, err)
+			require.Len(t, body, len(good)-7)
+			_, body, err = broken(Fault{Do: FaultFlip, N: 3})
+			require.NoError(t, err)
+			require.NotEqual(t, good[3], body[3])
+			require.Len(t, body, len(good))
+
+			h.Heal()
+			require.NoError(t, h.Break(Fault{Do: FaultStall, N: 50, Path: of.path}))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			resp = open(ctx)
+			defer resp.Body.Close()
+			_, err = io.ReadFull(resp.Body, make([]byte, 50))
+			require.NoError(t, err)
+			more := make(chan error, 1)
+			go func() { _, err := resp.Body.Read(make([]byte, 1)); more <- err }()
+			cancel() // nothing but that ends it
+			require.ErrorIs(t, <-more, context.Canceled)
+		})
+	}
+}
+
+// signedIn is a recipe's only signed URL and its first range.
+func signedIn(t *testing.T, a answer) (address string, span jsonRange) {
+	t.Helper()
+	var said struct{ Xorbs map[string][]jsonFetchV2 }
+	require.NoError(t, json.Unmarshal([]byte(a.body), &said))
+	require.Len(t, said.Xorbs, 1)
+	for _, list := range said.Xorbs {
+		address, span = list[0].URL, list[0].Ranges[0].Bytes
+	}
+	return address, span
+}
+
+// A token may end before its time, at a certain request or a while later.
+func TestTokensAreRevoked(t *testing.T) {
+	t.Parallel()
+	h, run, c := xetHub(t)
+	recipe := run.CASURL() + "/v2/reconstructions/" + string(c.xet)
+	token := xetTokenFor(t, run, "acme/tiny", "read")
+	require.NoError(t, h.Break(Fault{Do: FaultRevoke, Host: onCAS, Skip: 2, Times: 1}))
+	for i, status := range []int{200, 200, 401, 401} {
+		require.Equal(t, status, get(t, recipe, token).StatusCode, "request %d", i)
+	}
+	token = xetTokenFor(t, run, "acme/tiny", "read")
+	require.Equal(t, 200, get(t, recipe, token).StatusCode)
+	require.NoError(t, h.Break(Fault{Do: FaultRevoke, N: 1, Host: onCAS, Times: 1}))
+	get(t, recipe, token)
+	require.Eventually(t, func() bool { return get(t, recipe, token).StatusCode == 401 }, 10*time.Second, time.Millisecond)
 }

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 type Request struct {
 	Time   time.Time `json:"time"`
 	Host   string    `json:"host"` // "hub", "cdn" or "cas"
+	From   string    `json:"from"` // address of who asks, without the port
 	Method string    `json:"method"`
 	Path   string    `json:"path"`           // as sent, without the query
 	Repo   string    `json:"repo,omitempty"` // of the file asked for, type in front: datasets/org/name
@@ -42,8 +44,9 @@ type requestLog struct {
 }
 
 func (l *requestLog) begin(host string, r *http.Request) *Request {
+	from, _, _ := net.SplitHostPort(r.RemoteAddr) // empty in tests that have no connection
 	line := &Request{
-		Time: time.Now(), Host: host, Method: r.Method, Path: r.URL.EscapedPath(), Range: r.Header.Get("Range"),
+		Time: time.Now(), Host: host, From: from, Method: r.Method, Path: r.URL.EscapedPath(), Range: r.Header.Get("Range"),
 		Token: r.Header.Get("Authorization") != "", Agent: r.UserAgent(),
 	}
 	l.mu.Lock()

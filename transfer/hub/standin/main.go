@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
@@ -109,6 +110,7 @@ type options struct {
 	pageSize            int
 	oldRedirect, secure bool
 	xet                 bool
+	tokenLife, linkLife time.Duration
 }
 
 // Main runs a stand-in as a process until ctx ends. When it serves, it prints
@@ -125,6 +127,8 @@ func Main(ctx context.Context, args []string, stdout io.Writer) error {
 	set.Var(&o.tokens, "token", "a `TOKEN` that may read every repo (repeatable)")
 	set.Var(&o.writers, "writer", "a `TOKEN` that may upload (repeatable)")
 	set.BoolVar(&o.xet, "xet", false, "offer the large files by the Xet protocol, too")
+	set.DurationVar(&o.tokenLife, "xet-token-life", time.Hour, "how long a token for the CAS is good for")
+	set.DurationVar(&o.linkLife, "link-life", time.Hour, "how long a URL of the CDN is good for")
 	set.Var(&o.gated, "gated", "`REPO` whose files need a token (repeatable)")
 	set.Var(&o.private, "private", "`REPO` that only tokens see (repeatable)")
 	set.IntVar(&o.pageSize, "page-size", 0, "split tree listings into pages of `N`")
@@ -169,6 +173,7 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 func (o options) hub() (*Hub, error) {
 	h, all := New(), files{}
 	h.PageSize, h.AddrCAS = o.pageSize, o.cas
+	h.XetTokenLife, h.LinkLife = o.tokenLife, o.linkLife
 	if o.oldRedirect {
 		h.Shape307 = WithoutETag
 	}

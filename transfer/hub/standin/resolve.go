@@ -136,11 +136,11 @@ func (x *exchange) file(content Content) {
 		return
 	}
 	defer from.Close()
-	x.bytes(from, content.size)
+	x.bytes(from)
 }
 
 // bytes sends what from holds, or the range asked for.
-func (x *exchange) bytes(from io.ReadSeeker, size int64) {
+func (x *exchange) bytes(from io.ReadSeeker) {
 	body := from
 	if at, ok := x.hits[FaultFlip]; ok {
 		body = flipped{from, at}
@@ -148,9 +148,6 @@ func (x *exchange) bytes(from io.ReadSeeker, size int64) {
 	switch {
 	case x.hit(FaultGzip):
 		x.sendGzip(body)
-		return
-	case x.hit(FaultLength):
-		x.sendWrongLength(body, size)
 		return
 	case x.hit(FaultIgnoreRange):
 		x.r.Header.Del("Range")
@@ -162,6 +159,11 @@ func (x *exchange) bytes(from io.ReadSeeker, size int64) {
 type fileWriter struct {
 	*answerWriter
 	body *brokenWriter
+}
+
+func (w fileWriter) WriteHeader(status int) {
+	w.x.promiseWrongly()
+	w.answerWriter.WriteHeader(status)
 }
 
 func (w fileWriter) Write(p []byte) (int, error) { return w.body.Write(p) }

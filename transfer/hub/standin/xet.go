@@ -32,6 +32,16 @@ func (h *Hub) ExpireXetTokens() {
 	h.xetAge++
 }
 
+// revoke voids, after a while, the tokens that were given out before it is over.
+// They do not say so: by their own word they go on being good.
+func (h *Hub) revoke(after time.Duration) {
+	if after <= 0 {
+		h.ExpireXetTokens()
+		return
+	}
+	time.AfterFunc(after, h.ExpireXetTokens)
+}
+
 func (h *Hub) age() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
