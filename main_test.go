@@ -22,12 +22,15 @@ var rooms = map[string][]string{
 	"gossip":               {"cache/ref"},                    // carries manifests, fetches no blobs
 	"transfer/source":      {"cache/ref", "cache/chunk"},     // what sources share
 	"transfer/plan":        {"cache/chunk"},                  // no I/O at all
-	"transfer/verify":      {"cache/ref", "cache/chunk"},     //
-	"transfer/peer":        {"cache/ref", "cache/chunk", "transfer/source", "transfer/verify"},
+	"transfer/crossing":    {"cache/chunk"},                  // who draws what from the Hub: pure as well
+	"transfer/swarmsim":    {"cache/chunk", "transfer/plan", "transfer/crossing"},
+	"transfer/verify":      {"cache/ref", "cache/chunk"}, //
+	"transfer/pace":        {},                           // rates: a leaf
+	"transfer/peer":        {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source", "transfer/verify"},
 	"transfer/xorb":        {}, // a format: Xet's chunks in a row
-	"transfer/xet":         {"cache/ref", "cache/chunk", "transfer/source", "transfer/xorb"},
+	"transfer/xet":         {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source", "transfer/xorb"},
 	"transfer/hub/standin": {"*"}, // a Hub in small: tests and the demo
-	"transfer/hub":         {"cache/ref", "cache/chunk", "transfer/source"},
+	"transfer/hub":         {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source"},
 	"transfer":             {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
 	"cli/control":          {"cache/ref"},                                                                 // our own user's door
 	"cli/ui":               {},                                                                            // what people look at

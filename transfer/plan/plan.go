@@ -15,6 +15,10 @@
 //     goes on in front and stops earlier. No byte is asked for twice by that.
 //  4. The one chunk that a stalled or very slow task is busy with is asked for
 //     a second time elsewhere, never a third.
+//
+// Where many fetch the same blob at once, [Plan.Crowd] puts rarity in the place of
+// file order; see crowd.go. What a reader waits for ([Plan.Want]) comes before
+// everything.
 package plan
 
 import (
@@ -61,12 +65,6 @@ type task struct {
 	stalled bool
 }
 
-type sourceState struct {
-	has  *chunk.Have // nil: everything
-	rate float64     // bytes per second of one task; 0: unknown
-	wait float64     // seconds until the first byte of a task
-}
-
 // Plan is the state of one download. The zero value is unusable.
 type Plan struct {
 	m       chunk.Map
@@ -76,6 +74,8 @@ type Plan struct {
 	tasks   map[int]*task
 	sources map[int]*sourceState
 	lastID  int
+	want    chunk.Span // what a reader waits for
+	grid    *grid      // nil: no crowd
 }
 
 // New plans the chunks of m that are not in have. The plan keeps have as its own.
@@ -88,28 +88,10 @@ func New(m chunk.Map, have *chunk.Have) *Plan {
 	}
 }
 
-// Add makes a source known; has is nil for one that holds the whole blob.
-func (p *Plan) Add(source int, has *chunk.Have) { p.sources[source] = &sourceState{has: has} }
-
-// Limit says anew what a source holds; nil is the whole blob.
-func (p *Plan) Limit(source int, has *chunk.Have) {
-	if s := p.sources[source]; s != nil {
-		s.has = has
-	}
-}
-
-// Rate sets what one task of the source is measured to fetch, in bytes per second.
-func (p *Plan) Rate(source int, bytesPerSecond float64) {
-	if s := p.sources[source]; s != nil {
-		s.rate = bytesPerSecond
-	}
-}
-
-// Wait sets how long a source takes to the first byte of a task, in seconds.
-func (p *Plan) Wait(source int, seconds float64) {
-	if s := p.sources[source]; s != nil {
-		s.wait = seconds
-	}
+// Want says which chunks a reader waits for: as long as some of them are free they
+// are handed out before all others, in file order. The empty span ends that.
+func (p *Plan) Want(span chunk.Span) {
+	p.want = chunk.Span{First: max(span.First, 0), End: min(span.End, p.have.Len())}
 }
 
 // Stalled says whether a task has stopped making progress.
@@ -131,15 +113,17 @@ func (p *Plan) Hold(i int) bool {
 	if p.have.Has(i) || p.flying[i] > 0 {
 		return false
 	}
-	p.flying[i]++
+	p.fly(i)
 	return true
 }
 
 // Release ends a Hold; brought says whether the chunk is there now.
 func (p *Plan) Release(i int, brought bool) {
-	p.flying[i]--
 	if brought {
-		p.have.Add(i)
+		p.arrive(i)
+	}
+	p.land(i)
+	if brought {
 		return
 	}
 	p.cursor = min(p.cursor, i)
@@ -149,12 +133,12 @@ func (p *Plan) Release(i int, brought bool) {
 func (p *Plan) Got(id, i int) bool {
 	if t := p.tasks[id]; t != nil && i >= t.next {
 		for j := t.next; j <= i && j < t.end; j++ {
-			p.flying[j]--
+			p.land(j)
 		}
 		t.next = i + 1
 		t.stalled = false
 	}
-	fresh := p.have.Add(i)
+	fresh := p.arrive(i)
 	for _, t := range p.tasks {
 		p.trim(t)
 	}
@@ -164,7 +148,7 @@ func (p *Plan) Got(id, i int) bool {
 // trim takes chunks that are there by now from the front of a task.
 func (p *Plan) trim(t *task) {
 	for t.next < t.end && p.have.Has(t.next) {
-		p.flying[t.next]--
+		p.land(t.next)
 		t.next++
 	}
 }
@@ -178,7 +162,7 @@ func (p *Plan) Needed(id int) bool {
 
 // Lost says that chunk i turned out to be wrong or is gone.
 func (p *Plan) Lost(i int) {
-	p.have.Remove(i)
+	p.vanish(i)
 	p.cursor = min(p.cursor, i)
 }
 
@@ -191,9 +175,19 @@ func (p *Plan) Ended(id int) {
 	}
 	delete(p.tasks, id)
 	for j := t.next; j < t.end; j++ {
-		p.flying[j]--
+		p.land(j)
 	}
 	p.cursor = min(p.cursor, t.next)
+}
+
+// Shorten ends a task before chunk end, because its owner is to bring no more; what
+// it leaves can be handed out again.
+func (p *Plan) Shorten(id, end int) {
+	if t := p.tasks[id]; t != nil && end < t.end {
+		end = max(end, t.next)
+		p.cut(t, end)
+		p.cursor = min(p.cursor, end)
+	}
 }
 
 // Next is the next task for a source, with the cut that it means for another
@@ -203,17 +197,43 @@ func (p *Plan) Next(source int) (Task, *Cut, bool) {
 	if s == nil {
 		return Task{}, nil, false
 	}
-	if span, ok := p.free(s); ok {
+	if span, ok := p.urgent(s); ok {
+		return p.begin(source, span, false), nil, true
+	}
+	find := p.free
+	if p.grid != nil {
+		find = p.rarest
+	}
+	if span, ok := find(s); ok {
 		return p.begin(source, span, false), nil, true
 	}
 	return p.take(source, s)
+}
+
+// urgent finds the first run of what a reader waits for.
+func (p *Plan) urgent(s *sourceState) (chunk.Span, bool) {
+	for i := p.want.First; i < p.want.End; i++ {
+		if p.open(s, i) {
+			return p.run(s, i, p.want.End, p.length(s, i)), true
+		}
+	}
+	return chunk.Span{}, false
+}
+
+// run is the run of open chunks from first up to end, of about want bytes.
+func (p *Plan) run(s *sourceState, first, end int, want int64) chunk.Span {
+	i := first + 1
+	for i < end && p.open(s, i) && p.m.Offset(i)-p.m.Offset(first) < want {
+		i++
+	}
+	return chunk.Span{First: first, End: i}
 }
 
 func (p *Plan) begin(source int, span chunk.Span, again bool) Task {
 	p.lastID++
 	p.tasks[p.lastID] = &task{source: source, next: span.First, end: span.End}
 	for j := span.First; j < span.End; j++ {
-		p.flying[j]++
+		p.fly(j)
 	}
 	return Task{ID: p.lastID, Source: source, Span: span, Again: again}
 }
@@ -231,12 +251,7 @@ func (p *Plan) free(s *sourceState) (chunk.Span, bool) {
 	if first == p.have.Len() {
 		return chunk.Span{}, false
 	}
-	want := p.length(s, first)
-	end := first + 1
-	for end < p.have.Len() && p.open(s, end) && p.m.Offset(end)-p.m.Offset(first) < want {
-		end++
-	}
-	return chunk.Span{First: first, End: end}, true
+	return p.run(s, first, p.have.Len(), p.length(s, first)), true
 }
 
 func (p *Plan) open(s *sourceState, i int) bool {
@@ -255,135 +270,5 @@ func (p *Plan) length(s *sourceState, first int) int64 {
 	// What is left is shared among those at work and as many again: the last
 	// tasks are short.
 	rest := (p.m.Size() - p.m.Offset(first)) / int64(2*max(1, len(p.tasks)))
-	return max(minBytes, min(want, rest, most))
-}
-
-// take relieves the task that would end last of its back part, or asks again for
-// the one chunk that holds everything up.
-func (p *Plan) take(source int, s *sourceState) (Task, *Cut, bool) {
-	rate := p.rateOf(s)
-	worst, worstID, left := (*task)(nil), 0, 0.0
-	for id, t := range p.tasks {
-		if t.next >= t.end || !p.useful(source, s, t) {
-			continue
-		}
-		l := p.timeLeft(t)
-		if worst == nil || l > left || l == left && id < worstID {
-			worst, worstID, left = t, id, l
-		}
-	}
-	if worst == nil {
-		return Task{}, nil, false
-	}
-	return p.relieve(source, s, rate, worst, worstID, left)
-}
-
-func (p *Plan) relieve(source int, s *sourceState, rate float64, t *task, id int, left float64) (Task, *Cut, bool) {
-	mid := p.split(t, rate, left)
-	if p.reach(s, mid, mid+1) == mid {
-		return Task{}, nil, false
-	}
-	bytes := p.m.Offset(t.end) - p.m.Offset(mid)
-	if !t.stalled && left < worthwhile*float64(bytes)/rate {
-		return Task{}, nil, false
-	}
-	if mid == t.next { // the chunk in flight: a second time
-		again := p.begin(source, chunk.Span{First: mid, End: p.reach(s, mid, mid+1)}, true)
-		if t.end > mid+1 {
-			return p.extend(again, s, t, id)
-		}
-		return again, nil, true
-	}
-	end := p.reach(s, mid, t.end)
-	if end < t.end {
-		return Task{}, nil, false // a partial holder that lacks the tail: leave it
-	}
-	p.cut(t, mid)
-	return p.begin(source, chunk.Span{First: mid, End: end}, false), &Cut{Task: id, End: mid}, true
-}
-
-// extend lets a task that asks again for a stalled chunk take the rest behind it.
-func (p *Plan) extend(again Task, s *sourceState, t *task, id int) (Task, *Cut, bool) {
-	end := p.reach(s, again.Span.End, t.end)
-	if end < t.end {
-		return again, nil, true
-	}
-	from := again.Span.End
-	p.cut(t, from)
-	mine := p.tasks[again.ID]
-	for j := from; j < end; j++ {
-		p.flying[j]++
-	}
-	mine.end, again.Span.End = end, end
-	return again, &Cut{Task: id, End: from}, true
-}
-
-// cut ends a task before chunk end.
-func (p *Plan) cut(t *task, end int) {
-	for j := end; j < t.end; j++ {
-		p.flying[j]--
-	}
-	t.end = end
-}
-
-// split is the chunk from which on a taker with the given rate should take over,
-// so that both end at the same time. It is t.next itself only where the chunk in
-// flight must be asked for again.
-func (p *Plan) split(t *task, rate, left float64) int {
-	if t.stalled || t.end-t.next == 1 {
-		return t.next
-	}
-	bytes := float64(p.m.Offset(t.end) - p.m.Offset(t.next))
-	mine := bytes * rate / (rate + bytes/max(left, 1e-9))
-	mid := p.m.At(p.m.Offset(t.end) - int64(mine))
-	return min(max(mid, t.next+1), t.end-1)
-}
-
-// useful tells whether a source could help with a task: not with a chunk that
-// two are fetching already, and with a task of its own only if that is stuck.
-func (p *Plan) useful(source int, s *sourceState, t *task) bool {
-	if t.source == source && !t.stalled {
-		return false
-	}
-	if t.end-t.next == 1 || t.stalled {
-		return p.flying[t.next] < 2 && (s.has == nil || s.has.Has(t.next))
-	}
-	return s.has == nil || s.has.Has(t.end-1)
-}
-
-// reach is how far from chunk first on, up to end, the source can serve what is
-// missing.
-func (p *Plan) reach(s *sourceState, first, end int) int {
-	for i := first; i < end; i++ {
-		if p.have.Has(i) || s.has != nil && !s.has.Has(i) {
-			return i
-		}
-	}
-	return end
-}
-
-// timeLeft is how many seconds a task still needs.
-func (p *Plan) timeLeft(t *task) float64 {
-	const never = 1e9
-	if t.stalled {
-		return never
-	}
-	s := p.sources[t.source]
-	if s == nil {
-		return never
-	}
-	return float64(p.m.Offset(t.end)-p.m.Offset(t.next)) / p.rateOf(s)
-}
-
-// rateOf is a source's rate; one not measured yet is taken for as good as the
-// best, or it would never be tried.
-func (p *Plan) rateOf(s *sourceState) float64 {
-	if s.rate > 0 {
-		return s.rate
-	}
-	best := minBytes / Target
-	for _, o := range p.sources {
-		best = max(best, o.rate)
-	}
-	return best
+	return max(minBytes, min(max(want, s.least), rest, most))
 }
