@@ -136,7 +136,12 @@ func (a *app) config(c *cli.Context) (node.Config, error) {
 	if err != nil {
 		return node.Config{}, usage(err.Error(), "HF_ENDPOINT is an address such as https://huggingface.co, or several, comma-separated")
 	}
+	limits, err := limitsOf(c)
+	if err != nil {
+		return node.Config{}, err
+	}
 	return node.Config{
+		LimitDown: limits.Down, LimitUp: limits.Up, LimitHub: limits.Hub,
 		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")), NoXet: truth(a.getenv("HF_HUB_DISABLE_XET")),
 		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
 		Hub:     hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},

@@ -17,12 +17,13 @@ func (a *app) getCommand() *cli.Command {
 		ArgsUsage: "REPO FILE",
 		Description: "Fetches the file from the machines of this network that have it, from several at once,\n" +
 			"and from the Hub only when they cannot give it. What was fetched before an interruption\n" +
-			"is kept. With --json: path, commit, etag, and which bytes came from whom.\n\n" +
+			"is kept. With --json: path, commit, etag, and which bytes came from whom. Limits are this\n" +
+			"download's own; those of a running node hold as well.\n\n" +
 			"Example: hffs get sentence-transformers/all-MiniLM-L6-v2 model.safetensors" +
 			exits(helpUsage, helpNotFound, helpAccess, helpNoSource, helpStorage, helpMismatch, helpStopped, helpOther),
 		Flags: append(append(fileFlags(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
-		), nodeFlags()...),
+		), append(limitFlags(), nodeFlags()...)...),
 		Action: a.get,
 	}
 }
@@ -32,6 +33,11 @@ func (a *app) get(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	limits, err := limitsOf(c)
+	if err != nil {
+		return err
+	}
+	ask.LimitDown, ask.LimitHub = limits.Down, limits.Hub
 	progress := ui.NewProgress(a.ui, ui.Options{Quiet: c.Bool("quiet")})
 	defer progress.Finish()
 	say := func(line string) { progress.Note("hffs: " + line) }
@@ -40,6 +46,9 @@ func (a *app) get(c *cli.Context) error {
 		return err
 	}
 	defer done()
+	if _, running := engine.(*control.Client); running && limits.Up > 0 {
+		say("--limit-up is left to the running node: it sends for this command")
+	}
 	told := 0
 	got, err := engine.Get(c.Context, ask, func(p control.Progress) {
 		for _, n := range p.Notes[min(told, len(p.Notes)):] {

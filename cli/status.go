@@ -49,6 +49,9 @@ func (a *app) printStatus(s control.Status) {
 	fmt.Fprintf(out, "%s, hffs %s, swarm %q, up %s\n", ui.Clean(s.Node), s.Version, ui.Clean(s.Swarm), ui.Duration(time.Duration(s.Seconds*float64(time.Second))))
 	fmt.Fprintf(out, "gossip %s, peers' door %s, API %s\n", s.Listen.Gossip, s.Listen.Door, s.Listen.API)
 	fmt.Fprintf(out, "shares %d files of %d repos, %s; %s sent to peers\n", s.Shares.Files, s.Shares.Repos, ui.Size(s.Shares.Bytes), ui.Size(s.Shares.Sent))
+	if line := limitLine(s.Limits); line != "" {
+		fmt.Fprintln(out, line)
+	}
 	if len(s.Peers) == 0 {
 		fmt.Fprintln(out, "no peers")
 	} else {

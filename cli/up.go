@@ -15,7 +15,8 @@ func (a *app) upCommand() *cli.Command {
 		Name:  "up",
 		Usage: "run a node: find the others, share this machine's cache with them",
 		Description: "Runs until it is interrupted. Nodes find each other by multicast DNS; --peer names those\n" +
-			"that it does not reach. Only files whose hash was checked are shared.\n\n" +
+			"that it does not reach. Only files whose hash was checked are shared. Limits hold for all\n" +
+			"connections together, without them as much as goes is sent and fetched.\n\n" +
 			"Example: hffs up --swarm lab3" +
 			exits(helpUsage, helpStorage, helpPort, helpOther),
 		Flags: append([]cli.Flag{
@@ -23,7 +24,7 @@ func (a *app) upCommand() *cli.Command {
 			&cli.StringFlag{Name: "bind", Usage: "listen on this `ADDRESS` only"},
 			&cli.IntFlag{Name: "api-port", DefaultText: "7768, or the next free one", Usage: "local API `PORT` on 127.0.0.1"},
 			&cli.StringFlag{Name: "name", Usage: "what others call this node", DefaultText: "the host's name"},
-		}, nodeFlags()...),
+		}, append(limitFlags(), nodeFlags()...)...),
 		Action: a.up,
 	}
 }

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -23,60 +25,76 @@ const (
 )
 
 // recut has the blob cut by its content, where the Hub stated its Xet hash and
-// somebody has the map. From then on each chunk can be held against the Hub's
-// own word as it arrives, and be taken from wherever it is found. It says how
-// many bytes the Hub sent on the way.
-func (t *Transfer) recut(ctx context.Context, part *cache.Partial) (fresh int64) {
+// somebody has the map, or it can be worked out. From then on each chunk can be
+// held against the Hub's own word as it arrives, and be taken from wherever it is
+// found. It says how many bytes the Hub sent on the way, and who told a map that is
+// none.
+func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board) (fresh int64, lies []lie) {
 	e := part.Entry()
 	if e.Blob.Xet == "" || e.Blob.Size < contentMin || part.Map().Step() == 0 {
-		return 0
+		return 0, nil
 	}
-	m, ok := t.contentMap(ctx, e)
+	m, lies, ok := t.contentMap(ctx, e)
 	switch {
 	case ok && t.cfg.Learn != nil:
 		t.cfg.Learn(ctx, e) // working out a map has learnt them already
 	case !ok && t.cfg.Derive != nil:
-		var sent atomic.Int64
 		var err error
-		m, err = t.cfg.Derive(ctx, e, func(off int64, data []byte) error {
-			sent.Add(int64(len(data)))
-			return part.Put(off, data)
-		})
-		if err != nil {
+		if m, fresh, err = t.derive(ctx, part, b); err != nil {
 			t.cfg.Log.Debug("the map of chunks is not worked out", "file", e, "err", err)
-			return 0
+			return 0, lies
 		}
-		fresh = sent.Load()
 	case !ok:
-		return 0
+		return 0, lies
 	}
 	if err := part.Recut(m); err != nil {
 		t.cfg.Log.Warn("the map of chunks is not used", "file", e, "err", err)
-		return 0
+		return 0, lies
 	}
-	return fresh
+	return fresh, lies
+}
+
+// lie is a map that the Hub's hash does not prove, and who told it.
+type lie struct {
+	by  source.Source
+	err error
+}
+
+// derive works out the map that nobody has.
+func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board) (m chunk.Map, fresh int64, err error) {
+	var sent atomic.Int64
+	m, err = t.cfg.Derive(ctx, part.Entry(), part.Ahead(), func(off int64, data []byte) error {
+		done := sent.Add(int64(len(data)))
+		b.update(func(p *Progress) { p.Phase, p.Done = PhaseFetch, done })
+		return part.Put(off, data)
+	})
+	return m, sent.Load(), err
 }
 
 // contentMap finds a blob's map: here, or with a peer that holds it.
-func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (chunk.Map, bool) {
+func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (chunk.Map, []lie, bool) {
 	if m, err := t.cfg.Cache.ContentMap(e.Blob); err == nil && m.Verify(e.Blob.Xet, e.Blob.Size) == nil {
-		return m, true
+		return m, nil, true
 	}
 	if t.cfg.Peers == nil {
-		return chunk.Map{}, false
+		return chunk.Map{}, nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, mapDeadline)
 	defer cancel()
-	peers, err := t.cfg.Peers(ctx, e)
+	found, err := t.cfg.Peers(ctx, e)
 	if err != nil {
 		t.cfg.Log.Debug("looked for peers", "file", e, "err", err)
 	}
-	return t.askMap(ctx, e, peers)
+	return t.askMap(ctx, e, found.Holders)
 }
 
 // askMap takes the first map that the Hub's hash proves.
-func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Source) (chunk.Map, bool) {
-	answers := make(chan chunk.Map, len(peers))
+func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Source) (m chunk.Map, lies []lie, ok bool) {
+	type answer struct {
+		m   chunk.Map
+		lie lie
+	}
+	answers := make(chan answer, len(peers))
 	places := make(chan struct{}, mapAskers)
 	asked := 0
 	for _, p := range peers {
@@ -86,27 +104,46 @@ func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Sourc
 		}
 		asked++
 		go func() {
-			var m chunk.Map
+			var a answer
 			select {
 			case places <- struct{}{}:
 				defer func() { <-places }()
-				got, err := mapper.ContentMap(ctx, e.Blob)
-				if err != nil {
+				var err error
+				if a.m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrRefused) {
+					a.lie = lie{p, fmt.Errorf("%s told a wrong map of the file: %w", p.Name(), err)}
+				} else if err != nil {
 					t.cfg.Log.Debug("asked for a map", "source", p.Name(), "err", err)
-				} else if got.Verify(e.Blob.Xet, e.Blob.Size) == nil {
-					m = got
 				}
 			case <-ctx.Done():
 			}
-			answers <- m
+			answers <- a
 		}()
 	}
 	for range asked {
-		if m := <-answers; m.Len() > 0 {
-			return m, true
+		a := <-answers
+		if a.lie.by != nil {
+			lies = append(lies, a.lie)
+		}
+		if a.m.Len() > 0 {
+			return a.m, lies, true
 		}
 	}
-	return chunk.Map{}, false
+	return chunk.Map{}, lies, false
+}
+
+// mapFrom asks one peer. What it tells is worth nothing before it is proven.
+func (t *Transfer) mapFrom(ctx context.Context, e ref.Entry, p source.ContentMapper) (chunk.Map, error) {
+	m, err := p.ContentMap(ctx, e.Blob)
+	if err == nil {
+		err = m.Verify(e.Blob.Xet, e.Blob.Size)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", source.ErrRefused, err)
+		}
+	}
+	if err != nil {
+		return chunk.Map{}, err
+	}
+	return m, nil
 }
 
 // reused is a chunk that was looked for on this disk.
@@ -132,9 +169,55 @@ func (f *fetch) reuse(ctx context.Context) {
 			}
 		}
 	}
-	f.copying = len(held)
+	f.findTwins()
+	f.copying += len(held)
 	if len(held) > 0 {
 		f.background.Go(func() { f.copyChunks(ctx, held) })
+	}
+}
+
+// findTwins keeps all but the first of equal chunks from being fetched.
+func (f *fetch) findTwins() {
+	f.twins = map[int][]int{}
+	first := map[chunk.Hash]int{}
+	for i := range f.m.Len() {
+		if f.plan.Have().Has(i) {
+			continue
+		}
+		h := f.m.Hash(i)
+		if k, ok := first[h]; !ok {
+			first[h] = i
+		} else if f.plan.Hold(i) {
+			f.twins[k] = append(f.twins[k], i)
+		}
+	}
+}
+
+// copyTwins copies chunks that have come to where else they belong.
+func (f *fetch) copyTwins(ctx context.Context) {
+	came := f.came
+	f.came = nil
+	for _, i := range came {
+		twins := f.twins[i]
+		delete(f.twins, i)
+		f.copying += len(twins)
+		f.background.Go(func() { f.copyTo(ctx, i, twins) })
+	}
+}
+
+func (f *fetch) copyTo(ctx context.Context, i int, twins []int) {
+	data, err := f.part.ReadChunk(i, nil)
+	for _, k := range twins {
+		r := reused{chunk: k}
+		if err == nil {
+			r.err = f.part.WriteHashed(k, data, f.m.Hash(k))
+			r.ok = r.err == nil
+		}
+		select {
+		case f.copies <- r:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -160,7 +243,19 @@ func (f *fetch) neighbours(ctx context.Context) {
 	if f.t.cfg.Neighbours == nil {
 		return
 	}
-	for _, n := range f.t.cfg.Neighbours() {
+	f.inquiries++ // the search itself
+	f.background.Go(func() {
+		found := f.t.cfg.Neighbours(ctx, f.entry)
+		select {
+		case f.around <- found:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (f *fetch) inquire(ctx context.Context, found []source.Source) {
+	f.inquiries--
+	for _, n := range found {
 		holder, ok := n.(source.ChunkHolder)
 		if !ok {
 			continue
@@ -192,6 +287,9 @@ func (f *fetch) takePart(h partHolder) {
 	f.inquiries--
 	if h.source == nil {
 		return
+	}
+	if f.crowd.living(source.Peer) == 0 && !f.hubBegan() {
+		f.began = time.Now() // it could not bring anything before
 	}
 	for _, m := range f.crowd.add([]source.Source{h.source}) {
 		m.has = h.has

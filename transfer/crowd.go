@@ -38,6 +38,7 @@ type member struct {
 	rate    float64
 	wait    float64 // seconds to the first byte of an errand
 	quiet   int     // errands that bring nothing
+	coarse  bool    // short requests are not for it
 	bytes   int64   // kept in the file
 	errands int
 	strikes int
@@ -51,6 +52,19 @@ type member struct {
 	// dropped by, which may turn out to be the lie itself.
 	faltered bool
 	wrongBy  *group
+
+	// Of a fellow; see fellows.go.
+	node      string // its identity; empty: it is none
+	following bool   // its news are coming
+	whole     bool   // it has all of the blob by now
+	draws     bool   // it draws from the origin
+	told      map[int]told
+	covered   ranges // what it has
+}
+
+// origin tells whether a member is one that the whole crowd draws from.
+func (m *member) origin() bool {
+	return m.Kind() == source.Hub || m.node == "" && m.has == nil
 }
 
 // strike counts a passing failure and says whether it was one too many. What
@@ -110,6 +124,17 @@ func identity(s source.Source) string {
 func (c *crowd) living(kind source.Kind) (n int) {
 	for _, m := range c.all {
 		if m.Kind() == kind && !m.dropped {
+			n++
+		}
+	}
+	return n
+}
+
+// holders is how many peers may have what is missing, fellows aside that still
+// fetch it themselves.
+func (c *crowd) holders() (n int) {
+	for _, m := range c.all {
+		if m.Kind() == source.Peer && !m.dropped && (m.node == "" || m.whole) {
 			n++
 		}
 	}

@@ -24,8 +24,10 @@ type errand struct {
 	alive  atomic.Int64  // when bytes last arrived, Unix nanoseconds
 	began  time.Time
 	waited atomic.Int64 // nanoseconds to the first byte; 0: none yet
+	held   atomic.Int32 // bodies that wait for a limit of ours: bytes have come
 	cancel context.CancelFunc
-	quiet  bool // the owner's: stalled by its own judgment
+	quiet  bool         // the owner's: stalled by its own judgment
+	sums   []chunk.Hash // what a fellow told of the span's chunks; zero: nothing
 }
 
 // report is what an errand tells the owner: that it stored a chunk, or that it
@@ -79,12 +81,24 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 		if err != nil {
 			return err
 		}
+		if err := e.compare(f.m, i, sum); err != nil {
+			return err
+		}
 		if err := f.part.WriteHashed(i, data, sum); err != nil {
 			return &storeError{fmt.Errorf("write %s: %w", f.entry, err)}
 		}
 		f.tell(report{errand: e, chunk: i})
 	}
 	return nil
+}
+
+// compare holds a chunk against what the fellow that sends it has told of it.
+func (e *errand) compare(m chunk.Map, i int, sum chunk.Hash) error {
+	k := i - e.task.Span.First
+	if k >= len(e.sums) || e.sums[k] == (chunk.Hash{}) || e.sums[k] == sum {
+		return nil
+	}
+	return &verify.Error{From: e.source.Name(), Chunk: i, Off: m.Offset(i), Want: e.sums[k], Got: sum}
 }
 
 // tell hands a report to the owner, who reads until every errand is over.

@@ -11,6 +11,7 @@ import (
 	"hffs/cache"
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 	"hffs/transfer/plan"
 	"hffs/transfer/source"
 	"hffs/transfer/verify"
@@ -27,6 +28,7 @@ const (
 	stallHub    = 3 * time.Second  //
 	giveUp      = 10 * time.Second // without a byte: the errand is over
 	peersAlone  = 1 * time.Second  // what the peers get to bring their first byte
+	inquiry     = 2 * time.Second  // what neighbours get to say which chunks they hold
 	slowAfter   = 1 * time.Second  // what they get to show their rate
 	slowPeers   = 8e6              // bytes per second of all peers together: below it, the Hub helps
 	maxRestarts = 5                // times that a whole with the wrong hash is tried again
@@ -43,6 +45,7 @@ type fetch struct {
 	log   *slog.Logger
 
 	crowd   *crowd
+	co      *company
 	hearsay *hearsay
 	errands map[int]*errand
 	origin  []*member // who brought each chunk; nil: there before
@@ -51,21 +54,27 @@ type fetch struct {
 	located bool // the first look for peers has ended
 	asking  bool // a look for peers is under way
 	asked   time.Time
-	first   bool // a peer has brought something
+	first   bool      // a peer has brought something
+	held    time.Time // when a peer was last seen to wait for a limit of ours
 
 	proven  bool  // m's hashes are the Hub's own word
-	reused  int64 // bytes from other files on this disk
+	reused  int64 // bytes from other files on this disk, or from elsewhere in this one
 	fresh   int64 // bytes that the Hub sent while the map was worked out
 	copying int   // chunks still to come from there
+	// twins are chunks that are the same as one that is to come first; came are
+	// those that have come and have twins.
+	twins map[int][]int
+	came  []int
 	// inquiries are neighbours that were asked for chunks and have not answered.
 	inquiries int
 	lacking   *chunk.Have // chunks that none of the peers holds; nil: one holds all, or there are none
 
 	reports    chan report
 	copies     chan reused
+	around     chan []source.Source
 	holders    chan partHolder
 	maps       chan toldMap
-	found      chan []source.Source
+	found      chan Found
 	background sync.WaitGroup
 }
 
@@ -84,10 +93,17 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 		return fmt.Errorf("begin %s: %w", e, err)
 	}
 	defer part.Close()
-	fresh := t.recut(ctx, part)
+	fresh, lies := t.recut(ctx, part, b)
 	f := newFetch(t, e, part, b)
+	for _, l := range lies {
+		f.take([]source.Source{l.by})
+		f.drop(f.crowd.find(l.by), l.err, true)
+	}
 	f.resumed, f.fresh = max(0, f.resumed-fresh), min(fresh, f.resumed)
-	for range maxRestarts {
+	leave := t.keep(e.Blob.ETag, f.co)
+	whole := false
+	defer func() { leave(whole) }()
+	for restarts := 0; restarts < maxRestarts; restarts++ {
 		if err := f.run(ctx); err != nil {
 			return err
 		}
@@ -100,10 +116,15 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 			if err := f.blame(); err != nil {
 				return err
 			}
+			if f.co.trial != nil {
+				restarts-- // there are only so many who can be suspected
+			}
 		case err != nil:
 			return err
 		default:
+			f.verdict()
 			f.settle()
+			whole = true
 			return nil
 		}
 	}
@@ -128,9 +149,16 @@ func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 		resumed: have.Bytes(layout),
 		reports: make(chan report, errandsInAll),
 		maps:    make(chan toldMap),
-		found:   make(chan []source.Source),
+		found:   make(chan Found),
 		copies:  make(chan reused),
 		holders: make(chan partHolder),
+		around:  make(chan []source.Source),
+	}
+	f.co = newCompany(t.cfg.Node, e.Blob.ETag, layout, f.proven)
+	for i := range layout.Len() {
+		if have.Has(i) {
+			f.mine(i)
+		}
 	}
 	return f
 }
@@ -141,6 +169,7 @@ func (f *fetch) run(ctx context.Context) error {
 	defer f.windDown(cancel)
 	f.began, f.asking, f.hearsay.pending, f.inquiries = time.Now(), false, 0, 0
 	f.take(f.t.cfg.Hub(f.entry))
+	f.keepCompany(f.began)
 	if f.proven {
 		f.reuse(ctx)
 		f.neighbours(ctx)
@@ -151,6 +180,7 @@ func (f *fetch) run(ctx context.Context) error {
 	defer ticker.Stop()
 	f.publish()
 	for !f.plan.Done() {
+		f.copyTwins(ctx)
 		f.handOut(ctx)
 		if err := f.hopeless(); err != nil {
 			return err
@@ -172,14 +202,21 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		return f.hear(r)
 	case c := <-f.copies:
 		return f.copied(c)
+	case found := <-f.around:
+		f.inquire(ctx, found)
 	case h := <-f.holders:
 		f.takePart(h)
 	case told := <-f.maps:
 		f.hearsay.hear(told)
 		return f.adopt()
+	case n := <-f.co.news:
+		f.hearFellow(n)
+	case s := <-f.co.met:
+		f.welcome(ctx, []source.Source{s})
 	case found := <-f.found:
 		f.asking, f.located, f.asked = false, true, time.Now()
-		fresh := f.take(found)
+		fresh := f.take(found.Holders)
+		f.welcome(ctx, found.Fellows)
 		f.limitHub()
 		if !f.proven {
 			f.hearsay.ask(ctx, time.Now(), f, fresh)
@@ -187,6 +224,7 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 	case <-ticks:
 		f.crowd.measure(tick)
 		f.watchdog()
+		f.keepCompany(time.Now())
 		for _, m := range f.crowd.all {
 			f.plan.Rate(m.id, m.rate/float64(max(1, m.errands)))
 		}
@@ -205,6 +243,9 @@ func (f *fetch) windDown(cancel context.CancelFunc) {
 		_ = f.hear(<-f.reports)
 	}
 	f.background.Wait()
+	for _, m := range f.crowd.all {
+		m.following = false
+	}
 	f.publish()
 }
 
@@ -214,6 +255,7 @@ func (f *fetch) copied(c reused) error {
 	f.plan.Release(c.chunk, c.ok)
 	if c.ok {
 		f.reused += f.m.Length(c.chunk)
+		f.arrived(c.chunk)
 	}
 	if c.err != nil {
 		return &storeError{c.err}
@@ -225,7 +267,12 @@ func (f *fetch) copied(c reused) error {
 func (f *fetch) take(found []source.Source) []*member {
 	for _, s := range found {
 		m := f.crowd.find(s)
-		if m != nil && m.has != nil {
+		switch {
+		case m == nil:
+		case m.node != "" && !m.following && !m.whole:
+			m.whole = true // it was fetching it, now it has it
+			f.hearHave(m, source.News{Kind: source.NewsHave, Len: f.m.Size()})
+		case m.node == "" && m.has != nil:
 			m.Source, m.has = s, nil // it held some chunks, now it holds all
 			f.plan.Limit(m.id, nil)
 		}
@@ -236,6 +283,13 @@ func (f *fetch) take(found []source.Source) []*member {
 	fresh := f.crowd.add(found)
 	for _, m := range fresh {
 		f.plan.Add(m.id, nil)
+		if c, ok := m.Source.(source.Coarse); ok && !f.proven {
+			m.coarse = true
+			f.plan.Least(m.id, c.Grain())
+		}
+		if f.co.on {
+			f.makeOrigin(m)
+		}
 	}
 	return fresh
 }
@@ -267,11 +321,11 @@ func (f *fetch) handOut(ctx context.Context) {
 		if !ok {
 			return
 		}
-		e := &errand{task: task, from: m, source: m.Source}
+		e := &errand{task: task, from: m, source: m.Source, sums: f.toldOf(m, task.Span)}
 		e.end.Store(int64(task.Span.End))
 		e.began = time.Now()
 		e.alive.Store(e.began.UnixNano())
-		ectx, cancel := context.WithCancel(ctx)
+		ectx, cancel := context.WithCancel(pace.Tell(ctx, &e.held))
 		e.cancel = cancel
 		f.errands[task.ID] = e
 		m.errands++
@@ -295,6 +349,9 @@ func (f *fetch) nextTask() (*member, plan.Task, bool) {
 		f.plan.Rate(next.id, next.rate/float64(max(1, next.errands)))
 		f.plan.Wait(next.id, next.wait)
 		task, cut, ok := f.plan.Next(next.id)
+		if !ok && f.co.on && next.origin() && f.claim(next) {
+			task, cut, ok = f.plan.Next(next.id)
+		}
 		if ok {
 			f.shorten(cut)
 			return next, task, true
@@ -315,6 +372,7 @@ func (f *fetch) shorten(c *plan.Cut) {
 func (f *fetch) watchdog() {
 	now := time.Now()
 	for id, e := range f.errands {
+		f.excuse(e, now)
 		quiet := now.Sub(time.Unix(0, e.alive.Load()))
 		limit := stallPeer
 		if e.from.Kind() == source.Hub {
@@ -347,6 +405,7 @@ func (f *fetch) hear(r report) error {
 	}
 	delete(f.errands, e.task.ID)
 	f.plan.Ended(e.task.ID)
+	f.released(e)
 	e.cancel()
 	e.from.errands--
 	if e.quiet {
@@ -370,6 +429,16 @@ func (f *fetch) got(e *errand, i int) {
 	if f.plan.Got(e.task.ID, i) {
 		f.origin[i] = e.from
 		e.from.bytes += f.m.Length(i)
+		f.vouch(e.from, i)
+		f.arrived(i)
+	}
+}
+
+// arrived is for every chunk that has come, from wherever.
+func (f *fetch) arrived(i int) {
+	f.mine(i)
+	if len(f.twins[i]) > 0 {
+		f.came = append(f.came, i)
 	}
 }
 

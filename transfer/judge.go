@@ -35,6 +35,7 @@ func (f *fetch) settle() {
 func (f *fetch) nameTheSilent() {
 	const silence = 250 * time.Millisecond
 	for _, e := range f.errands {
+		f.excuse(e, time.Now())
 		if quiet := time.Since(time.Unix(0, e.alive.Load())); quiet > silence && e.from.Kind() == source.Peer {
 			f.falter(e.from, fmt.Sprintf("%s has sent nothing for %v", e.from.Name(), quiet.Round(50*time.Millisecond)))
 		}
@@ -79,6 +80,9 @@ func (f *fetch) recount() {
 // forget makes chunk i missing again.
 func (f *fetch) forget(i int) {
 	f.plan.Lost(i)
+	f.co.bulletin.lost(i)
+	f.co.cross.Lost(f.co.grid.Of(i))
+	f.co.vouched[i] = 0
 	if m := f.origin[i]; m != nil {
 		m.bytes -= f.m.Length(i)
 		f.origin[i] = nil
@@ -93,7 +97,7 @@ func (f *fetch) hopeless() error {
 		return nil
 	}
 	for _, m := range f.crowd.all {
-		if !m.dropped {
+		if !m.dropped && f.hopeful(m) {
 			return nil
 		}
 	}
@@ -118,6 +122,8 @@ func (f *fetch) judge(e *errand, err error) error {
 		f.wrong(m, err)
 	case errors.Is(err, source.ErrChanged), errors.Is(err, source.ErrRefused):
 		f.drop(m, err, f.matters(m))
+	case errors.Is(err, source.ErrGone) && m.node != "":
+		f.strike(m, err, 0) // it is on its way there, or was
 	case errors.Is(err, source.ErrGone):
 		f.drop(m, err, false)
 	case errors.Is(err, source.ErrBusy):
@@ -210,6 +216,9 @@ func (f *fetch) drop(m *member, err error, loud bool) {
 			e.cancel()
 		}
 	}
+	if m.node != "" {
+		f.bereave(m)
+	}
 	f.limitHub()
 	if f.t.cfg.Failed != nil {
 		f.t.cfg.Failed(m.Name(), f.entry, err)
@@ -222,6 +231,9 @@ func (f *fetch) drop(m *member, err error, loud bool) {
 // blame finds out who is behind a whole that does not have the Hub's hash, drops
 // them and makes their chunks missing again. It fails when only the Hub is left.
 func (f *fetch) blame() error {
+	if f.hearsay.current == nil && f.crowd.living(source.Hub) > 0 && f.retry() {
+		return nil
+	}
 	var guilty []*member
 	if f.hearsay.current != nil {
 		guilty = f.hearsay.current.vouchers

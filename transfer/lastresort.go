@@ -24,6 +24,9 @@ func (f *fetch) mayHub(m *member, now time.Time) bool {
 		return false
 	}
 	wanted := f.hubWanted(now)
+	if f.co.on {
+		return wanted // for what this node has claimed
+	}
 	if wanted {
 		f.plan.Limit(m.id, nil)
 	} else {
@@ -33,11 +36,21 @@ func (f *fetch) mayHub(m *member, now time.Time) bool {
 }
 
 // firstHub tells whether an endpoint is the one to ask: of several, only the
-// first that lives is.
+// first that lives is. In a crowd, where requests are short, those come first that
+// are made for it.
 func (f *fetch) firstHub(m *member) bool {
+	before := true
 	for _, o := range f.crowd.all {
 		if o == m {
-			return true
+			before = false
+			continue
+		}
+		if f.co.on && m.coarse != o.coarse {
+			if o.coarse {
+				continue
+			}
+		} else if !before {
+			continue
 		}
 		if o.Kind() == source.Hub && !o.dropped && o.strikes <= m.strikes && o.quiet <= m.quiet {
 			return false
@@ -46,15 +59,48 @@ func (f *fetch) firstHub(m *member) bool {
 	return true
 }
 
+// heldLately is how long it counts that a limit, and not the peers, was what made
+// a download slow.
+const heldLately = time.Second
+
+// excuse sees to it that nobody is blamed for bytes that have come and wait for a
+// limit of ours.
+func (f *fetch) excuse(e *errand, now time.Time) {
+	if e.held.Load() == 0 {
+		return
+	}
+	e.alive.Store(now.UnixNano())
+	if e.from.Kind() == source.Peer {
+		f.held = now
+	}
+}
+
+// hubBegan tells whether the Hub was asked for anything.
+func (f *fetch) hubBegan() bool {
+	for _, m := range f.crowd.all {
+		if m.Kind() == source.Hub && (m.errands > 0 || m.flowed.Load() > 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // hubWanted keeps the Hub the last resort without ever being slower for it: the
 // Hub helps when nobody else is there, when the peers bring nothing or too
 // little, and rests again once they do well.
 func (f *fetch) hubWanted(now time.Time) bool {
+	if f.co.trial != nil {
+		return true
+	}
 	since := now.Sub(f.began)
-	peers := f.crowd.living(source.Peer)
+	peers := f.crowd.holders()
 	switch {
+	case peers == 0 && f.inquiries > 0:
+		return since > inquiry
 	case peers == 0:
-		return f.located && f.inquiries == 0 || since > peersAlone
+		return f.located || since > peersAlone
+	case now.Sub(f.held) < heldLately:
+		return false // more sources would bring no more
 	case !f.first:
 		return since > peersAlone
 	case since < slowAfter:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 	"hffs/transfer/source"
 )
 
@@ -25,6 +26,8 @@ type Progress struct {
 	Total   int64         `json:"total"` // bytes of the blob
 	Sources []SourceState `json:"sources"`
 	Notes   []Note        `json:"notes"` // all so far; only ever appended to
+	// Limits are what those ask for who wait, in [Transfer.Active] alone.
+	Limits pace.Rates `json:"-"`
 }
 
 // SourceState is what one source has brought.

@@ -26,6 +26,8 @@ import (
 	"hffs/cache"
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
+	"hffs/transfer/peer"
 	"hffs/transfer/source"
 )
 
@@ -34,16 +36,20 @@ type Config struct {
 	Cache *cache.Cache
 	// Resolve says what a file is; see [Resolver].
 	Resolve func(context.Context, ref.File) (Resolved, error)
-	// Peers finds who of the neighbours holds a blob. It may take its time.
-	Peers func(context.Context, ref.Entry) ([]source.Source, error)
-	// Neighbours are nodes that may hold chunks of a blob in other blobs; may be
-	// nil.
-	Neighbours func() []source.Source
+	// Node is this node's identity, which others see when they fetch the same blob.
+	Node string
+	// Peers finds who of the neighbours holds a blob, and who is fetching it. It may
+	// take its time.
+	Peers func(context.Context, ref.Entry) (Found, error)
+	// Neighbours are nodes that may hold chunks of a blob in other blobs. It may take
+	// its time; may be nil.
+	Neighbours func(context.Context, ref.Entry) []source.Source
 	// Learn prepares to reuse chunks of what is here of older versions; may be nil.
 	Learn func(ctx context.Context, e ref.Entry)
-	// Derive works out a blob's map from those of older revisions, when nobody has
-	// it; what is new it gives to keep. May be nil.
-	Derive func(ctx context.Context, e ref.Entry, keep func(off int64, data []byte) error) (chunk.Map, error)
+	// Derive works out a blob's map from those of other blobs, when nobody has it.
+	// What is new it fetches and gives to keep, chunk by chunk, but for what an
+	// earlier run has kept. May be nil.
+	Derive func(ctx context.Context, e ref.Entry, ahead []cache.Ahead, keep func(off int64, data []byte) error) (chunk.Map, error)
 	// Hub is the last resort: the Hub and its mirrors, at once.
 	Hub func(ref.Entry) []source.Source
 	// Failed is told of a source that said it does not hold the blob after all;
@@ -52,12 +58,19 @@ type Config struct {
 	Log    *slog.Logger
 }
 
+// Found is who can be asked for a blob.
+type Found struct {
+	Holders []source.Source // of the whole blob
+	Fellows []source.Source // who fetch it as well
+}
+
 // Transfer fetches files into a cache. Safe for concurrent use.
 type Transfer struct {
 	cfg Config
 
-	mu      sync.Mutex // guards flights
-	flights map[ref.ETag]*flight
+	mu        sync.Mutex // guards what follows
+	flights   map[ref.ETag]*flight
+	companies map[ref.ETag]*company
 }
 
 // New makes a Transfer; it starts nothing.
@@ -65,7 +78,7 @@ func New(cfg Config) *Transfer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Transfer{cfg: cfg, flights: map[ref.ETag]*flight{}}
+	return &Transfer{cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{}}
 }
 
 // ErrMismatch says that the Hub itself, or all who could be asked, sent bytes
@@ -151,6 +164,7 @@ func (t *Transfer) remember(f ref.File, r Resolved) error {
 // flight is one running fetch and those who wait for it.
 type flight struct {
 	board  *board
+	pace   *pace.Joint // the limits of those who wait
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // valid once done is closed
@@ -160,8 +174,9 @@ type flight struct {
 // join waits for the fetch of e's blob, starting it if nobody has. The fetch
 // lives as long as somebody waits for it.
 func (t *Transfer) join(ctx context.Context, e ref.Entry, notes []Note, watch func(Progress)) (Progress, error) {
-	fl := t.board(ctx, e)
+	fl, giveBack := t.board(ctx, e)
 	defer t.leave(e, fl)
+	defer giveBack()
 	for {
 		p, newer := fl.board.look()
 		p.Notes = append(notes[:len(notes):len(notes)], p.Notes...)
@@ -179,18 +194,25 @@ func (t *Transfer) join(ctx context.Context, e ref.Entry, notes []Note, watch fu
 	}
 }
 
-func (t *Transfer) board(ctx context.Context, e ref.Entry) *flight {
+// board finds or starts the fetch of e's blob. It keeps to the limits that its user
+// asks for until that one gives them back.
+func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fl := t.flights[e.Blob.ETag]
-	if fl == nil {
-		fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		fl = &flight{board: newBoard(), cancel: cancel, done: make(chan struct{})}
+	fl = t.flights[e.Blob.ETag]
+	fresh := fl == nil
+	if fresh {
+		fl = &flight{board: newBoard(), pace: pace.NewJoint(), done: make(chan struct{})}
 		t.flights[e.Blob.ETag] = fl
-		go t.fly(fctx, e, fl)
+	}
+	giveBack = fl.pace.Join(pace.Asked(ctx))
+	if fresh {
+		fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		fl.cancel = cancel
+		go t.fly(pace.With(fctx, fl.pace.Limits), e, fl)
 	}
 	fl.users++
-	return fl
+	return fl, giveBack
 }
 
 func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
@@ -220,6 +242,44 @@ func (t *Transfer) leave(e ref.Entry, fl *flight) {
 	}
 }
 
+// keep has a fetch be found by fellows until it leaves.
+func (t *Transfer) keep(etag ref.ETag, c *company) (leave func(whole bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.companies[etag] = c
+	return func(whole bool) {
+		c.bulletin.end(whole)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.companies[etag] == c {
+			delete(t.companies, etag)
+		}
+	}
+}
+
+// News is what this node tells of a blob that it is fetching.
+func (t *Transfer) News(etag ref.ETag) (peer.Feed, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.companies[etag]
+	if c == nil {
+		return nil, false
+	}
+	return c.bulletin, true
+}
+
+// Meet introduces a node that asked about a blob: it is fetching it as well.
+func (t *Transfer) Meet(etag ref.ETag, s source.Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.companies[etag]; c != nil {
+		select {
+		case c.met <- s:
+		default: // it will be found
+		}
+	}
+}
+
 // Active is a look at every fetch under way.
 func (t *Transfer) Active() []Progress {
 	t.mu.Lock()
@@ -227,6 +287,7 @@ func (t *Transfer) Active() []Progress {
 	var all []Progress
 	for _, fl := range t.flights {
 		p, _ := fl.board.look()
+		p.Limits = fl.pace.Rates()
 		all = append(all, p)
 	}
 	return all

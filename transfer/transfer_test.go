@@ -158,7 +158,7 @@ func (w *world) transfer() *Transfer {
 	return New(Config{
 		Cache:   w.cache,
 		Resolve: func(context.Context, ref.File) (Resolved, error) { return Resolved{Entry: w.entry}, nil },
-		Peers:   func(context.Context, ref.Entry) ([]source.Source, error) { return w.peers, nil },
+		Peers:   func(context.Context, ref.Entry) (Found, error) { return Found{Holders: w.peers}, nil },
 		Hub:     func(ref.Entry) []source.Source { return w.hub },
 		Failed:  func(name string, _ ref.Entry, err error) { w.failed.Store(name, err) },
 		Log:     slog.New(slog.DiscardHandler),

@@ -32,6 +32,10 @@ type Ask struct {
 	RepoType string `json:"repo_type"`
 	File     string `json:"file"`
 	Revision string `json:"revision"`
+	// LimitDown and LimitHub bound this download alone, beside what bounds the node,
+	// in bytes per second; 0 is no bound.
+	LimitDown int64 `json:"limit_down,omitempty"`
+	LimitHub  int64 `json:"limit_hub,omitempty"`
 }
 
 // Engine is what a node can do for its user: a running one through [Client], or
@@ -67,6 +71,8 @@ type Progress struct {
 	Total   int64    `json:"total"`
 	Sources []Source `json:"sources"`
 	Notes   []Note   `json:"notes,omitempty"` // all so far; only ever appended to
+	// Limits are those of this download alone; in a node's status only.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Got is the outcome of a get, as `hffs get --json` prints it.
@@ -121,6 +127,7 @@ type Status struct {
 	Seconds   float64    `json:"uptime_seconds"`
 	Peers     []Peer     `json:"peers"`
 	Shares    Shares     `json:"shares"`
+	Limits    Limits     `json:"limits"`
 	Transfers []Progress `json:"transfers"`
 	// Dropped are the sources that sent wrong bytes or failed since the start,
 	// the latest last.
@@ -141,6 +148,13 @@ type Peer struct {
 	Addr  string `json:"addr"`
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
+}
+
+// Limits are rates that are kept to, in bytes per second; 0 is none.
+type Limits struct {
+	Down int64 `json:"down"` // all that downloads receive
+	Up   int64 `json:"up"`   // what is sent to peers
+	Hub  int64 `json:"hub"`  // what downloads receive from the Hub
 }
 
 // Shares is what a node offers to others: checked, unchanged files.

@@ -15,6 +15,7 @@ import (
 
 	"hffs/cache"
 	"hffs/transfer/hub"
+	"hffs/transfer/pace"
 )
 
 // Ports that a node takes unless told otherwise. The door for peers' HTTP is
@@ -49,6 +50,9 @@ type Config struct {
 	Loopback bool
 	// LimitUp bounds what is sent to peers, in bytes per second; 0 is no bound.
 	LimitUp int64
+	// LimitDown bounds what all downloads together receive, and LimitHub what they
+	// receive from the Hub, its mirrors and what stands behind them; 0 is no bound.
+	LimitDown, LimitHub int64
 	// Name is what people call this node; empty means the host's name.
 	Name string
 
@@ -61,6 +65,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Say tells the user something worth a line; nil says nothing.
 	Say func(string)
+
+	limits pace.Limits // made of LimitDown and LimitHub: one pair for all of the node
 }
 
 func (c Config) fill() Config {
@@ -76,7 +82,8 @@ func (c Config) fill() Config {
 	if c.Loopback && c.Bind == "" {
 		c.Bind = "127.0.0.1"
 	}
-	c.Hub.Log, c.Hub.Notice = c.Log, c.Say
+	c.limits = pace.New(pace.Rates{Down: c.LimitDown, Hub: c.LimitHub})
+	c.Hub.Log, c.Hub.Notice, c.Hub.Limits = c.Log, c.Say, c.limits
 	if c.Hub.UserAgent == "" {
 		c.Hub.UserAgent = "hffs/" + c.Version
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -17,14 +16,16 @@ import (
 	"hffs/gossip/directory"
 	"hffs/transfer"
 	"hffs/transfer/hub"
+	"hffs/transfer/pace"
 	"hffs/transfer/peer"
 	"hffs/transfer/source"
 )
 
-// Times an engine gives the swarm. The first is for a download, which goes on
-// meanwhile; the second for a person who waits for an answer.
+// Times an engine gives the swarm: for a download that goes on meanwhile, for a
+// download that waits, and for a person who waits for an answer.
 const (
 	locatePatience = 3 * time.Second
+	lookPatience   = 1 * time.Second
 	wherePatience  = 5 * time.Second
 )
 
@@ -41,6 +42,8 @@ const (
 type swarm interface {
 	Known(context.Context, ref.File) ([]gossip.Known, error)
 	Holders(context.Context, ref.Entry) ([]directory.Holder, error)
+	Versions(context.Context, ref.Repo, string) ([]ref.Entry, error)
+	Nodes(ctx context.Context, most int) ([]directory.Node, error)
 }
 
 // engine does what a user asks for: get and where. A node and a passer-by each
@@ -53,7 +56,6 @@ type engine struct {
 	transfer *transfer.Transfer
 	resolver *transfer.Resolver
 	forget   func(name string, etag ref.ETag) // may be nil
-	members  func() []directory.Node          // may be nil
 	searched func(context.Context)            // waits for a search for members; may be nil
 	log      *slog.Logger
 
@@ -61,13 +63,16 @@ type engine struct {
 	dropped []control.Note
 }
 
-func newEngine(cfg Config, c *cache.Cache, h *hub.Client, s swarm) *engine {
+// newEngine makes an engine for the node with an identity.
+func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm) *engine {
 	log := cfg.Log
 	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
+	e.dialer.Limit(cfg.limits)
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
 	x := newXet(cfg, h)
 	e.transfer = transfer.New(transfer.Config{
 		Derive: e.derive(x), Learn: e.learn,
+		Node:  node,
 		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
 	})
 	return e
@@ -79,6 +84,7 @@ func (e *engine) Get(ctx context.Context, ask control.Ask, watch func(control.Pr
 	if err != nil {
 		return control.Got{}, err
 	}
+	ctx = pace.Ask(ctx, pace.Rates{Down: max(0, ask.LimitDown), Hub: max(0, ask.LimitHub)})
 	res, err := e.transfer.Get(ctx, f, func(p transfer.Progress) {
 		if watch != nil {
 			watch(progress(f, p))
@@ -124,7 +130,7 @@ func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory
 	if slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Complete }) {
 		return found, true
 	}
-	for _, n := range e.someMembers() {
+	for _, n := range e.nodes(ctx) {
 		if !slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Node.ID == n.ID }) {
 			found = append(found, directory.Holder{Node: n})
 		}
@@ -132,34 +138,38 @@ func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory
 	return found, false
 }
 
-// someMembers are as many members as are asked outright, at random.
-func (e *engine) someMembers() []directory.Node {
-	if e.members == nil {
-		return nil
+// nodes are as many members as are asked outright, at random.
+func (e *engine) nodes(ctx context.Context) []directory.Node {
+	nodes, err := e.swarm.Nodes(ctx, probeMost)
+	if err != nil {
+		e.log.Debug("looked for members", "err", err)
 	}
-	members := e.members()
-	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	return members[:min(len(members), probeMost)]
+	return nodes
+}
+
+// having is what a node has of a blob.
+type having struct {
+	directory.Node
+	peer.Having
 }
 
 // haves asks nodes how much of a blob they really have: what the directory says
-// may be some seconds old. Who does not answer has nothing.
-func (e *engine) haves(ctx context.Context, entry ref.Entry, nodes []directory.Holder) []directory.Holder {
-	ctx, cancel := context.WithTimeout(ctx, probePatience)
+// may be some seconds old. Who does not answer in time has nothing.
+func (e *engine) haves(ctx context.Context, patience time.Duration, entry ref.Entry, nodes []directory.Holder) []having {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	all := make([]directory.Holder, len(nodes))
+	all := make([]having, len(nodes))
 	var wait sync.WaitGroup
 	for i, h := range nodes {
 		wait.Go(func() {
-			n, whole, err := e.dialer.Source(h.Node.Name, h.Node.Addr).Have(ctx, entry.Blob)
-			if err != nil {
-				n, whole = 0, false
+			has, err := e.source(h.Node).Have(ctx, entry.Blob)
+			if err == nil {
+				all[i] = having{h.Node, has}
 			}
-			all[i] = directory.Holder{Node: h.Node, Bytes: n, Complete: whole}
 		})
 	}
 	wait.Wait()
-	return slices.DeleteFunc(all, func(h directory.Holder) bool { return h.Bytes == 0 && !h.Complete })
+	return slices.DeleteFunc(all, func(h having) bool { return !h.Whole && !h.Fetching })
 }
 
 // holders is who has how much of a blob.
@@ -171,33 +181,60 @@ func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder 
 	}
 	nodes, _ := e.locate(ctx, entry)
 	all := []control.Holder{}
-	for _, h := range e.haves(ctx, entry, nodes) {
-		all = append(all, control.Holder{Node: h.Node.Name, Addr: h.Node.Addr.String(), Bytes: h.Bytes, Complete: h.Complete})
+	for _, h := range e.haves(ctx, probePatience, entry, nodes) {
+		if h.Bytes > 0 || h.Whole {
+			all = append(all, control.Holder{Node: h.Name, Addr: h.Addr.String(), Bytes: h.Bytes, Complete: h.Whole})
+		}
 	}
 	return all
 }
 
 // peers turns holders into sources: the joint between gossip and transfer.
-func (e *engine) peers(ctx context.Context, entry ref.Entry) (all []source.Source, err error) {
+func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Found, err error) {
 	ctx, cancel := context.WithTimeout(ctx, locatePatience)
 	defer cancel()
 	nodes, sure := e.locate(ctx, entry)
 	if !sure {
-		nodes = e.haves(ctx, entry, nodes)
+		for _, h := range e.haves(ctx, probePatience, entry, nodes) {
+			if h.Whole {
+				found.Holders = append(found.Holders, e.source(h.Node))
+			} else {
+				found.Fellows = append(found.Fellows, e.source(h.Node))
+			}
+		}
+		return found, ctx.Err()
 	}
 	for _, h := range nodes {
 		if h.Complete {
-			all = append(all, e.dialer.Source(h.Node.Name, h.Node.Addr))
+			found.Holders = append(found.Holders, e.source(h.Node))
+		} else {
+			found.Fellows = append(found.Fellows, e.source(h.Node))
 		}
 	}
-	return all, ctx.Err()
+	return found, ctx.Err()
 }
 
-// neighbours are nodes that may hold chunks of a blob in other blobs.
-func (e *engine) neighbours() (all []source.Source) {
-	for _, n := range e.someMembers() {
-		all = append(all, e.dialer.Source(n.Name, n.Addr))
+func (e *engine) source(n directory.Node) *peer.Source { return e.dialer.Source(n.ID, n.Name, n.Addr) }
+
+// neighbours are nodes that may hold chunks of a blob in other blobs. Those who
+// hold another version are told to look what it is made of, if they have not yet.
+func (e *engine) neighbours(ctx context.Context, entry ref.Entry) (all []source.Source) {
+	ctx, cancel := context.WithTimeout(ctx, holderPatience)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, v := range e.versions(ctx, entry) {
+		wait.Go(func() {
+			for _, h := range e.wholeHolders(ctx, v) {
+				if err := e.source(h.Node).Learn(ctx, v.Blob); err != nil {
+					e.log.Debug("asked for a map", "file", v, "source", h.Name, "err", err)
+				}
+			}
+		})
 	}
+	for _, n := range e.nodes(ctx) {
+		all = append(all, e.source(n))
+	}
+	wait.Wait()
 	return all
 }
 

@@ -18,7 +18,6 @@ import (
 	"hffs/cache/ref"
 	"hffs/discovery"
 	"hffs/gossip"
-	"hffs/gossip/directory"
 	"hffs/gossip/manifest"
 	"hffs/transfer/peer"
 	"hffs/transfer/source"
@@ -196,14 +195,6 @@ func names(members []gossip.Member) string {
 	return ": " + strings.Join(all, ", ")
 }
 
-// members are the other nodes, as the engine asks them.
-func (n *Node) members() (all []directory.Node) {
-	for _, m := range n.swarm.Members() {
-		all = append(all, m.Node)
-	}
-	return all
-}
-
 // forget tells the directory of a holder that does not hold.
 func (n *Node) forget(name string, etag ref.ETag) {
 	for _, m := range n.swarm.Members() {
@@ -213,11 +204,15 @@ func (n *Node) forget(name string, etag ref.ETag) {
 	}
 }
 
-// store lets the peers' door hand out what the cache holds.
+// store lets the peers' door hand out what the cache holds, and what is on its
+// way there.
 type store struct {
 	cache    *cache.Cache
+	engine   *engine
 	learning chan struct{} // held while a blob is read for somebody who asks
 }
+
+func (n *Node) store() store { return store{n.cache, n.engine, make(chan struct{}, 1)} }
 
 func (s store) Held(etag ref.ETag) (peer.Held, error) {
 	h, err := s.cache.Blob(etag)
@@ -231,6 +226,32 @@ func (s store) Held(etag ref.ETag) (peer.Held, error) {
 	}
 	return held{h}, nil
 }
+
+// Part is a blob that is being fetched.
+func (s store) Part(etag ref.ETag) (peer.Part, error) {
+	p, err := s.cache.Part(etag)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", source.ErrGone, err)
+	}
+	return part{p}, nil
+}
+
+// Feed is what fellows are told of a blob that is being fetched.
+func (s store) Feed(etag ref.ETag) (peer.Feed, bool) { return s.engine.transfer.News(etag) }
+
+// Met is told of a node that fetches a blob.
+func (s store) Met(etag ref.ETag, id, name string, door netip.AddrPort) {
+	s.engine.transfer.Meet(etag, s.engine.dialer.Source(id, name, door))
+}
+
+// part is a cache.Part as the door wants it.
+type part struct{ *cache.Part }
+
+func (p part) File() *os.File { return p.Part.File }
+func (p part) Size() int64    { return p.Blob.Size }
+
+// Map is for whole blobs.
+func (p part) Map() (chunk.Map, error) { return chunk.Map{}, source.ErrGone }
 
 // held is a cache.Held as the door wants it.
 type held struct{ *cache.Held }

@@ -19,6 +19,7 @@ import (
 	"hffs/discovery"
 	"hffs/gossip"
 	"hffs/transfer/hub"
+	"hffs/transfer/pace"
 	"hffs/transfer/peer"
 )
 
@@ -74,8 +75,11 @@ func New(cfg Config) (n *Node, err error) {
 	if err = n.newFinders(); err != nil {
 		return n, err
 	}
-	n.engine = newEngine(n.cfg, n.cache, n.hub, n.swarm)
-	n.engine.forget, n.engine.members = n.forget, n.members
+	n.engine = newEngine(n.cfg, n.id, n.cache, n.hub, n.swarm)
+	n.engine.dialer.Self = func() peer.Introduction {
+		return peer.Introduction{ID: n.id, Name: n.name, Port: uint16(n.doorPort())}
+	}
+	n.engine.forget = n.forget
 	n.newDoors()
 	return n, nil
 }
@@ -135,9 +139,9 @@ func checkPeers(cfg Config) error {
 
 // newDoors puts the handlers of the rooms behind the two ports.
 func (n *Node) newDoors() {
-	blobs := peer.NewServer(store{n.cache, make(chan struct{}, 1)}, n.cfg.Log)
+	blobs := peer.NewServer(n.store(), n.cfg.Log)
 	blobs.Sent = n.countSent
-	blobs.Limit = peer.Limit(n.cfg.LimitUp)
+	blobs.Limit = pace.NewLimit(n.cfg.LimitUp)
 	open := http.NewServeMux()
 	for _, path := range peer.Paths {
 		open.Handle(path, blobs)

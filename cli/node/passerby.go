@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"hffs/cache"
@@ -52,7 +54,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	asking := newAsking(ctx, cfg)
-	p.engine = newEngine(cfg, p.cache, p.hub, asking)
+	p.engine = newEngine(cfg, "", p.cache, p.hub, asking)
 	p.engine.searched = asking.wait
 	return p, nil
 }
@@ -98,8 +100,11 @@ func (p *Passerby) Status(context.Context) (control.Status, error) {
 type asking struct {
 	cfg   Config
 	began time.Time
-	found chan struct{} // closed when doors is there
 	doors *gossip.Passerby
+	found chan struct{} // closed when the search is over
+
+	mu    sync.Mutex // guards nodes, and has one ask for them
+	nodes []directory.Node
 }
 
 // enough is how many members a passer-by asks: one would do, three agree.
@@ -111,7 +116,7 @@ const enough = 3
 const searchPatience = 500 * time.Millisecond
 
 func newAsking(ctx context.Context, cfg Config) *asking {
-	a := &asking{cfg: cfg, began: time.Now(), found: make(chan struct{})}
+	a := &asking{cfg: cfg, began: time.Now(), doors: &gossip.Passerby{Swarm: cfg.Swarm}, found: make(chan struct{})}
 	go func() {
 		defer close(a.found)
 		a.find(ctx)
@@ -137,40 +142,58 @@ func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) 
 	}
 }
 
+// someFound waits for the search, but not for long: afterwards whoever was found
+// by then is asked. The transfer looks for holders again in a while.
+func (a *asking) someFound(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, a.began.Add(searchPatience))
+	defer cancel()
+	a.wait(ctx)
+}
+
 func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
-	patience := time.NewTimer(time.Until(a.began.Add(searchPatience)))
-	defer patience.Stop()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-patience.C:
-		select {
-		case <-a.found:
-		default:
-			return nil, nil // the transfer looks again in a while
-		}
-	case <-a.found:
-	}
+	a.someFound(ctx)
 	return a.doors.Holders(ctx, e)
+}
+
+func (a *asking) Versions(ctx context.Context, repo ref.Repo, path string) ([]ref.Entry, error) {
+	a.someFound(ctx)
+	return a.doors.Versions(ctx, repo, path)
+}
+
+// Nodes are those who were found and whom they know, asked for once.
+func (a *asking) Nodes(ctx context.Context, most int) (_ []directory.Node, err error) {
+	a.someFound(ctx)
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.nodes) == 0 {
+		a.nodes, err = a.doors.Nodes(ctx, most)
+	}
+	return slices.Clone(a.nodes[:min(len(a.nodes), most)]), err
 }
 
 // find looks for members by mDNS, and among those that were named.
 func (a *asking) find(ctx context.Context) {
-	a.doors = &gossip.Passerby{Doors: a.named(ctx), Swarm: a.cfg.Swarm}
-	if a.cfg.NoMDNS {
-		return
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() { a.doors.Add(a.named(ctx)...) })
+	if !a.cfg.NoMDNS {
+		wait.Go(func() { a.doors.Add(a.heard(ctx)...) })
 	}
+}
+
+// heard are the doors of those who answer by mDNS.
+func (a *asking) heard(ctx context.Context) (doors []netip.AddrPort) {
 	found := discovery.Ask(ctx, discovery.AskConfig{
 		Swarm: gossip.SwarmID(a.cfg.Swarm), Want: enough, Loopback: a.cfg.Loopback || loopback(a.cfg.Bind), Log: a.cfg.Log,
 	})
 	for _, p := range found {
-		if len(a.doors.Doors) >= enough {
-			return
-		}
 		if len(p.Addrs) > 0 && p.Door != 0 {
-			a.doors.Doors = append(a.doors.Doors, netip.AddrPortFrom(p.Addrs[0], p.Door))
+			doors = append(doors, netip.AddrPortFrom(p.Addrs[0], p.Door))
 		}
 	}
+	return doors[:min(len(doors), enough)]
 }
 
 // named are the doors of the peers that the user gave by HOST[:PORT]: a node's

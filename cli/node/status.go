@@ -16,6 +16,7 @@ func (n *Node) Status(context.Context) (control.Status, error) {
 		Cache: n.cfg.Place.Hub, Seconds: time.Since(n.began).Seconds(),
 		Listen: n.listen(), Peers: []control.Peer{}, Shares: n.shares(),
 		Transfers: []control.Progress{}, Dropped: n.engine.recentlyDropped(),
+		Limits: control.Limits{Down: n.cfg.LimitDown, Up: n.cfg.LimitUp, Hub: n.cfg.LimitHub},
 	}
 	for _, m := range n.swarm.Members() {
 		s.Peers = append(s.Peers, control.Peer{Node: m.Name, ID: m.ID, Addr: m.Addr.String(), Files: m.Files, Bytes: m.Bytes})

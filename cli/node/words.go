@@ -12,6 +12,7 @@ func progress(f ref.File, p transfer.Progress) control.Progress {
 	return control.Progress{
 		Phase: p.Phase, Repo: f.Repo.ID, File: f.Path,
 		Done: p.Done, Total: p.Total, Sources: sources(p.Sources), Notes: notes(p.Notes),
+		Limits: control.Limits{Down: p.Limits.Down, Hub: p.Limits.Hub},
 	}
 }
 

@@ -2,9 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
+	"hffs/cache"
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/transfer/hub"
@@ -32,110 +36,175 @@ func newXet(cfg Config, h *hub.Client) *xet.Client {
 			t, err := h.XetToken(ctx, e)
 			return xet.Token(t), err
 		},
-		UserAgent: cfg.Hub.UserAgent, Log: cfg.Log,
+		UserAgent: cfg.Hub.UserAgent, Log: cfg.Log, Limits: cfg.limits,
 	})
 }
 
-// Bounds of looking for older revisions, for a download that waits meanwhile.
+// Bounds of looking for blobs that have chunks in common with a new one, for a
+// download that waits meanwhile. Who is not there, or does not say at once that it
+// holds one, does not hold it up for long; who does say so may take the time to
+// read it before it tells its map.
 const (
-	olderPatience  = 3 * time.Second
-	passerPatience = 200 * time.Millisecond
-	olderMost      = 3
-	learnMost      = 2 << 30 // bytes of a blob that is read to learn its chunks
+	olderPatience  = 8 * time.Second // in all
+	holderPatience = 2 * time.Second // for holders to say that they hold it
+	olderMost      = 3               // versions that others hold
+	relativesMost  = 8               // blobs here
+	learnMost      = 2 << 30         // bytes that are read to learn their chunks
+	// strangerMin is the size of a blob, in bytes, from which the Hub is asked how it
+	// is put together even where nothing here seems to be like it.
+	strangerMin = 64 << 20
 )
 
-// derive works out a map from older revisions of the file, here or in the swarm.
-func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, func(int64, []byte) error) (chunk.Map, error) {
+// derive works out a map from other blobs, here or in the swarm: older revisions
+// of the file most of all.
+func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, []cache.Ahead, func(int64, []byte) error) (chunk.Map, error) {
 	if x == nil {
 		return nil
 	}
-	return func(ctx context.Context, entry ref.Entry, keep func(int64, []byte) error) (chunk.Map, error) {
-		return x.Derive(ctx, entry, e.older(ctx, entry), keep)
+	return func(ctx context.Context, entry ref.Entry, ahead []cache.Ahead, keep func(int64, []byte) error) (chunk.Map, error) {
+		j := xet.Job{Entry: entry, Known: e.known(ctx, entry), Keep: keep, Bridge: e.bridge(entry)}
+		for _, a := range ahead {
+			j.Ahead = append(j.Ahead, xet.Piece(a))
+		}
+		if len(j.Known)+len(j.Ahead) == 0 && entry.Blob.Size < strangerMin {
+			return chunk.Map{}, xet.ErrNothingShared
+		}
+		return x.Derive(ctx, j)
 	}
 }
 
-func (e *engine) older(ctx context.Context, entry ref.Entry) (known []xet.Known) {
-	for _, v := range e.cache.Versions(ctx, entry.Repo, entry.Path, olderMost, learnMost) {
-		if k, ok := e.knownHere(ctx, v); ok && v.Blob.ETag != entry.Blob.ETag {
-			known = append(known, k)
+// bridge reads a blob's plain bytes from the first endpoint that has them.
+func (e *engine) bridge(entry ref.Entry) func(context.Context, int64, int64) (io.ReadCloser, error) {
+	return func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+		var errs []error
+		for _, s := range e.hub.Sources(entry) {
+			r, err := s.Open(ctx, entry, off, n)
+			if err == nil {
+				return r, nil
+			}
+			errs = append(errs, err)
 		}
+		return nil, errors.Join(errs...)
 	}
-	if len(known) > 0 {
-		return known
-	}
+}
+
+// known are blobs like a new one of which every chunk is known. Others are asked
+// where no older version of the file is here.
+func (e *engine) known(ctx context.Context, entry ref.Entry) []xet.Known {
 	ctx, cancel := context.WithTimeout(ctx, olderPatience)
 	defer cancel()
-	for _, v := range e.versions(ctx, entry) {
-		if len(known) == olderMost || v.Blob.Xet == "" || v.Blob.ETag == entry.Blob.ETag {
-			continue
+	relatives := e.cache.Relatives(ctx, entry, relativesMost, learnMost)
+	var here, there []xet.Known
+	var wait sync.WaitGroup
+	if !slices.ContainsFunc(relatives, func(v ref.Entry) bool { return v.Repo == entry.Repo && v.Path == entry.Path }) {
+		wait.Go(func() { there = e.askMaps(ctx, e.versions(ctx, entry)) })
+	}
+	wait.Go(func() { here = e.knownHere(ctx, relatives) })
+	wait.Wait()
+	return append(here, there...)
+}
+
+// versions are versions of a file that the swarm holds, other than entry.
+func (e *engine) versions(ctx context.Context, entry ref.Entry) []ref.Entry {
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	all, err := e.swarm.Versions(ctx, entry.Repo, entry.Path)
+	if err != nil {
+		e.log.Debug("asked for versions", "file", entry, "err", err)
+	}
+	all = slices.DeleteFunc(all, func(v ref.Entry) bool { return v.Blob.ETag == entry.Blob.ETag })
+	return e.stated(ctx, all[:min(len(all), olderMost)])
+}
+
+// askMaps asks holders what versions are made of, all at the same time.
+func (e *engine) askMaps(ctx context.Context, versions []ref.Entry) (known []xet.Known) {
+	all := make([]xet.Known, len(versions))
+	var wait sync.WaitGroup
+	for i, v := range versions {
+		wait.Go(func() {
+			if m, ok := e.askMap(ctx, v); ok {
+				all[i] = xet.Known{Entry: v, Map: m}
+			}
+		})
+	}
+	wait.Wait()
+	return slices.DeleteFunc(all, func(k xet.Known) bool { return k.Map.Len() == 0 })
+}
+
+// knownHere learns what blobs on this disk are made of.
+func (e *engine) knownHere(ctx context.Context, relatives []ref.Entry) (known []xet.Known) {
+	most := int64(learnMost)
+	for _, v := range e.stated(ctx, relatives) {
+		m, err := e.cache.ContentMap(v.Blob)
+		if err != nil && v.Blob.Size <= most && e.cache.Learn(ctx, v.Blob) == nil {
+			most -= v.Blob.Size
+			m, err = e.cache.ContentMap(v.Blob)
 		}
-		if m, ok := e.askMap(ctx, v); ok {
+		if err == nil && m.Verify(v.Blob.Xet, v.Blob.Size) == nil {
 			known = append(known, xet.Known{Entry: v, Map: m})
 		}
 	}
 	return known
 }
 
-// versions are the versions of a file that the swarm holds: all that a member
-// knows of, or, for a passer-by, what main was.
-func (e *engine) versions(ctx context.Context, entry ref.Entry) (all []ref.Entry) {
-	if s, ok := e.swarm.(interface {
-		Versions(context.Context, ref.Repo, string) []ref.Entry
-	}); ok {
-		return s.Versions(ctx, entry.Repo, entry.Path)
-	}
-	ctx, cancel := context.WithTimeout(ctx, passerPatience) // whom it has not found by now it does not wait for
+// stated are those of the entries that have a Xet hash. The Hub is asked for it
+// where another tool brought the file.
+func (e *engine) stated(ctx context.Context, entries []ref.Entry) []ref.Entry {
+	entries = slices.Clone(entries)
+	ctx, cancel := context.WithTimeout(ctx, holderPatience)
 	defer cancel()
-	told, err := e.swarm.Known(ctx, ref.File{Repo: entry.Repo, Revision: "main", Path: entry.Path})
-	if err != nil {
-		e.log.Debug("asked for versions", "file", entry, "err", err)
-	}
-	for _, k := range told {
-		if k.HasEntry {
-			all = append(all, k.Entry)
+	var wait sync.WaitGroup
+	for i, v := range entries {
+		if v.Blob.Xet != "" {
+			continue
 		}
+		wait.Go(func() {
+			stated, err := e.hub.Resolve(ctx, ref.File{Repo: v.Repo, Revision: string(v.Commit), Path: v.Path})
+			if err == nil && stated.Blob.ETag == v.Blob.ETag {
+				entries[i] = stated
+			}
+		})
 	}
-	return all
+	wait.Wait()
+	return slices.DeleteFunc(entries, func(v ref.Entry) bool { return v.Blob.Xet == "" })
 }
 
-// knownHere learns what a version on this disk is made of, and asks the Hub for
-// its Xet hash where another tool brought it.
-func (e *engine) knownHere(ctx context.Context, v ref.Entry) (xet.Known, bool) {
-	if v.Blob.Xet == "" {
-		stated, err := e.hub.Resolve(ctx, ref.File{Repo: v.Repo, Revision: string(v.Commit), Path: v.Path})
-		if err != nil || stated.Blob.ETag != v.Blob.ETag {
-			return xet.Known{}, false
-		}
-		v = stated
-	}
-	m, err := e.cache.ContentMap(v.Blob)
-	if err != nil && v.Blob.Size <= learnMost && e.cache.Learn(ctx, v.Blob) == nil {
-		m, err = e.cache.ContentMap(v.Blob)
-	}
-	return xet.Known{Entry: v, Map: m}, err == nil && m.Verify(v.Blob.Xet, v.Blob.Size) == nil
-}
-
-// learn has the index know older versions of a file before its chunks are looked
-// for: a node may not have got to them yet, and a passer-by has no background.
+// learn has the index know blobs like a new one before its chunks are looked for: a
+// node may not have got to them yet, and a passer-by has no background.
 func (e *engine) learn(ctx context.Context, entry ref.Entry) {
-	for _, v := range e.cache.Versions(ctx, entry.Repo, entry.Path, olderMost, learnMost) {
+	most := int64(learnMost)
+	for _, v := range e.cache.Relatives(ctx, entry, relativesMost, learnMost) {
+		if most -= v.Blob.Size; most < 0 {
+			return
+		}
 		if err := e.cache.Learn(ctx, v.Blob); err != nil {
-			e.log.Debug("a version was not learnt", "file", v, "err", err)
+			e.log.Debug("a blob was not learnt", "file", v, "err", err)
 		}
 	}
 }
 
 func (e *engine) askMap(ctx context.Context, entry ref.Entry) (chunk.Map, bool) {
-	holders, err := e.swarm.Holders(ctx, entry)
-	if err != nil {
-		return chunk.Map{}, false
-	}
+	holders := e.wholeHolders(ctx, entry)
 	for _, h := range holders[:min(len(holders), olderMost)] {
-		if m, err := e.dialer.Source(h.Node.Name, h.Node.Addr).ContentMap(ctx, entry.Blob); err == nil {
+		m, err := e.source(h.Node).ContentMap(ctx, entry.Blob)
+		if err == nil {
 			return m, true
 		}
+		e.log.Debug("asked for a map", "file", entry, "source", h.Name, "err", err)
 	}
 	return chunk.Map{}, false
+}
+
+// wholeHolders are those who have just said themselves that they hold a blob.
+func (e *engine) wholeHolders(ctx context.Context, entry ref.Entry) []having {
+	looking, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	holders, err := e.swarm.Holders(looking, entry)
+	if err != nil {
+		e.log.Debug("looked for holders", "file", entry, "err", err)
+	}
+	whole := e.haves(ctx, holderPatience, entry, holders[:min(len(holders), probeMost)])
+	return slices.DeleteFunc(whole, func(h having) bool { return !h.Whole })
 }
 
 // byXet is the CAS as a source that asks for a token only when it is first used.
@@ -146,6 +215,9 @@ type byXet struct {
 
 func (byXet) Name() string      { return "xet" }
 func (byXet) Kind() source.Kind { return source.Hub }
+
+// Grain makes what is sent twice, half a chunk at either end, one in a hundred.
+func (byXet) Grain() int64 { return 8 << 20 }
 
 func (x byXet) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error) {
 	s, err := x.client.Source(ctx, x.entry)

@@ -39,7 +39,7 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace + time.Duration(len(hashes)*chunk.MaxLen/slowest)*time.Second))
 	w.Header().Set("Content-Type", "application/octet-stream")
-	out := &counter{ResponseWriter: w, ctx: r.Context(), limit: s.Limit}
+	out := s.count(w, r)
 	buf, frame := make([]byte, chunk.MaxLen), make([]byte, 4)
 	for _, h := range hashes {
 		data, err := s.Store.ReadChunk(h, buf)
@@ -85,6 +85,24 @@ func (s *Source) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) 
 		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
 	}
 	return m, nil
+}
+
+// Learn has the node find out what a blob of its own is made of, so that it can
+// tell of its chunks.
+func (s *Source) Learn(ctx context.Context, b ref.Blob) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.origin+PathMaps+string(b.Xet)+"?etag="+string(b.ETag), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", s.name, plain(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return s.refusal(resp)
+	}
+	return nil
 }
 
 // sample is how many chunks are asked about before all are: most peers have

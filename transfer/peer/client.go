@@ -15,6 +15,7 @@ import (
 
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 	"hffs/transfer/source"
 )
 
@@ -28,51 +29,83 @@ const (
 
 // Dialer makes sources over other nodes. One is shared by all downloads, so
 // that connections are; it never uses a proxy, since peers are neighbours.
-type Dialer struct{ http *http.Client }
+type Dialer struct {
+	// Self is how this node presents itself to those it follows; nil: not at all.
+	Self func() Introduction
+
+	http, feeds *http.Client
+	paced       *pace.Transport
+}
 
 // NewDialer makes a dialer with limits fit for a LAN.
 func NewDialer() *Dialer {
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	return &Dialer{http: &http.Client{
-		Transport: &http.Transport{
-			DialContext:            d.DialContext,
-			ResponseHeaderTimeout:  headerTimeout,
-			MaxConnsPerHost:        connsPerPeer,
-			MaxIdleConnsPerHost:    connsPerPeer,
-			MaxIdleConns:           128,
-			IdleConnTimeout:        60 * time.Second,
-			DisableCompression:     true,
-			ReadBufferSize:         64 << 10,
-			MaxResponseHeaderBytes: 16 << 10,
-		},
+	paced := &pace.Transport{Next: &http.Transport{
+		DialContext:            d.DialContext,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxConnsPerHost:        connsPerPeer,
+		MaxIdleConnsPerHost:    connsPerPeer,
+		MaxIdleConns:           128,
+		IdleConnTimeout:        60 * time.Second,
+		DisableCompression:     true,
+		ReadBufferSize:         64 << 10,
+		MaxResponseHeaderBytes: 16 << 10,
+	}}
+	return &Dialer{feeds: newFeedClient(), paced: paced, http: &http.Client{
+		Transport: paced,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return fmt.Errorf("%w: a peer may not redirect", source.ErrRefused)
 		},
 	}}
 }
 
-// Close drops idle connections.
-func (d *Dialer) Close() { d.http.CloseIdleConnections() }
+// Limit bounds all that comes through the dialer, news aside. It is for before the
+// first use.
+func (d *Dialer) Limit(l pace.Limits) { d.paced.Node = l }
 
-// Source is the node called name, whose door is at addr.
-func (d *Dialer) Source(name string, addr netip.AddrPort) *Source {
+// Close drops idle connections.
+func (d *Dialer) Close() {
+	d.http.CloseIdleConnections()
+	d.feeds.CloseIdleConnections()
+}
+
+func (d *Dialer) self() Introduction {
+	if d.Self == nil {
+		return Introduction{}
+	}
+	return d.Self()
+}
+
+// Source is the node with an identity and a name, whose door is at addr.
+func (d *Dialer) Source(id, name string, addr netip.AddrPort) *Source {
 	origin := "http://" + addr.String()
-	return &Source{name: name, origin: origin, base: origin + PathBlobs, http: d.http}
+	return &Source{id: id, name: name, origin: origin, base: origin + PathBlobs, http: d.http, feeds: d.feeds, self: d.self}
 }
 
 // Source is another node.
 type Source struct {
+	id     string // empty where nobody said
 	name   string
 	origin string
 	base   string // of blobs
 	http   *http.Client
+	feeds  *http.Client
+	self   func() Introduction
 }
 
 // Name is the node's name.
 func (s *Source) Name() string { return s.name }
 
 // ID tells the node from another of the same name.
-func (s *Source) ID() string { return s.name + " " + s.origin }
+func (s *Source) ID() string {
+	if s.id != "" {
+		return s.id
+	}
+	return s.name + " " + s.origin
+}
+
+// NodeID is the node's identity, or else what tells it from others.
+func (s *Source) NodeID() string { return s.ID() }
 
 // Kind is source.Peer.
 func (s *Source) Kind() source.Kind { return source.Peer }
@@ -127,30 +160,36 @@ func (s *Source) getMap(ctx context.Context, path string, size int64) (chunk.Map
 	return m, nil
 }
 
-// Have asks how much of a blob the node holds, in bytes, and whether that is all
-// of it.
-func (s *Source) Have(ctx context.Context, b ref.Blob) (n int64, whole bool, err error) {
+// Having is how much of a blob a node has.
+type Having struct {
+	Bytes    int64
+	Whole    bool
+	Fetching bool
+}
+
+// Have asks how much of a blob the node has.
+func (s *Source) Have(ctx context.Context, b ref.Blob) (Having, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+string(b.ETag), nil)
 	if err != nil {
-		return 0, false, err
+		return Having{}, err
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return 0, false, fmt.Errorf("ask %s: %w", s.name, plain(err))
+		return Having{}, fmt.Errorf("ask %s: %w", s.name, plain(err))
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusOK && resp.ContentLength == b.Size:
-		return b.Size, true, nil
+		return Having{Bytes: b.Size, Whole: true}, nil
 	case resp.StatusCode == http.StatusNotFound:
 		word, _, _ := strings.Cut(resp.Header.Get(HeaderHave), " ")
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err == nil && 0 <= n && n <= b.Size {
-			return n, false, nil
+			return Having{Bytes: n, Fetching: true}, nil
 		}
-		return 0, false, nil
+		return Having{}, nil
 	}
-	return 0, false, s.refusal(resp)
+	return Having{}, s.refusal(resp)
 }
 
 func (s *Source) refusal(resp *http.Response) error {

@@ -3,22 +3,21 @@ package peer
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 
-	"golang.org/x/time/rate"
+	"hffs/transfer/pace"
 )
 
-// piece is what is sent at once under a limit, in bytes.
-const piece = 64 << 10
-
-// Limit is a limiter for so many bytes a second, nil for 0. It lets a tenth of
-// a second's worth pass at once.
-func Limit(bytesPerSecond int64) *rate.Limiter {
-	if bytesPerSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(max(piece, bytesPerSecond/10)))
+// asker is who asks, by address, with its requests under way. Of all of them one
+// at a time waits for the limit: so askers have equal shares of it, however many
+// requests each makes.
+type asker struct {
+	requests int
+	turn     chan struct{} // held while a request waits
 }
+
+func newAsker() *asker { return &asker{turn: make(chan struct{}, 1)} }
 
 // counter counts the body bytes of an answer and keeps the way to sendfile
 // open: without ReadFrom, wrapping a ResponseWriter would copy every byte
@@ -27,7 +26,21 @@ type counter struct {
 	http.ResponseWriter
 	n     int64
 	ctx   context.Context
-	limit *rate.Limiter
+	limit *pace.Limit
+	asker *asker
+}
+
+// count makes the writer of an answer that the limit is for. Maps, news and lists
+// are not: they are small, and downloads wait for them.
+func (s *Server) count(w http.ResponseWriter, r *http.Request) *counter {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.askers[host]
+	if a == nil {
+		a = newAsker()
+	}
+	return &counter{ResponseWriter: w, ctx: r.Context(), limit: s.Limit, asker: a}
 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -37,7 +50,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (c *counter) ReadFrom(r io.Reader) (int64, error) {
-	if c.limit != nil {
+	if c.limit.On() {
 		return c.slowly(r)
 	}
 	n, err := io.Copy(c.ResponseWriter, r)
@@ -47,11 +60,11 @@ func (c *counter) ReadFrom(r io.Reader) (int64, error) {
 
 // slowly sends piece by piece, as the limit allows.
 func (c *counter) slowly(r io.Reader) (sent int64, err error) {
-	buf := make([]byte, piece)
+	buf := make([]byte, c.limit.Piece())
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
-			if werr := c.limit.WaitN(c.ctx, n); werr != nil {
+			if werr := c.wait(n); werr != nil {
 				return sent, werr
 			}
 			m, werr := c.Write(buf[:n])
@@ -66,6 +79,16 @@ func (c *counter) slowly(r io.Reader) (sent int64, err error) {
 		if err != nil {
 			return sent, err
 		}
+	}
+}
+
+func (c *counter) wait(n int) error {
+	select {
+	case c.asker.turn <- struct{}{}:
+		defer func() { <-c.asker.turn }()
+		return c.limit.Wait(c.ctx, n)
+	case <-c.ctx.Done():
+		return c.ctx.Err()
 	}
 }
 

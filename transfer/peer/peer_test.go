@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,11 @@ type shelf struct {
 	etag ref.ETag
 	err  error
 	have int64
+	part int64 // of it can be had while err is ErrGone
+	feed Feed
+
+	mu  sync.Mutex // guards met
+	met []string
 }
 
 type onShelf struct {
@@ -135,7 +141,7 @@ func serve(t *testing.T, content []byte, wrap func(http.Handler) http.Handler) (
 		Repo: ref.Repo{Type: ref.Model, ID: "a/b"}, Commit: ref.Commit(strings.Repeat("1", 40)), Path: "f",
 		Blob: ref.Blob{ETag: s.etag, Size: int64(len(content))},
 	}
-	return d.Source("desk-1", netip.MustParseAddrPort(strings.TrimPrefix(srv.URL, "http://"))), e, s
+	return d.Source("", "desk-1", netip.MustParseAddrPort(strings.TrimPrefix(srv.URL, "http://"))), e, s
 }
 
 func TestSource(t *testing.T) {
@@ -212,23 +218,21 @@ func TestRefusalsSayWhy(t *testing.T) {
 func TestHaveTellsOfAFetch(t *testing.T) {
 	t.Parallel()
 	src, e, s := serve(t, make([]byte, 1000), nil)
-	n, whole, err := src.Have(t.Context(), e.Blob)
+	have, err := src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
-	require.EqualValues(t, 1000, n)
-	require.True(t, whole)
+	require.Equal(t, Having{Bytes: 1000, Whole: true}, have)
 	s.err, s.have = source.ErrGone, 300
-	n, whole, err = src.Have(t.Context(), e.Blob)
+	have, err = src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
-	require.EqualValues(t, 300, n)
-	require.False(t, whole)
+	require.Equal(t, Having{Bytes: 300, Fetching: true}, have)
 	s.have = 5000 // more than there is
-	n, _, err = src.Have(t.Context(), e.Blob)
+	have, err = src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
-	require.Zero(t, n)
+	require.Zero(t, have)
 	e.Blob.Size, s.have = 0, 0
-	_, whole, err = src.Have(t.Context(), e.Blob)
+	have, err = src.Have(t.Context(), e.Blob)
 	require.NoError(t, err)
-	require.False(t, whole, "nothing is not all of an empty file")
+	require.False(t, have.Whole, "nothing is not all of an empty file")
 }
 
 func TestDoorOnlyReads(t *testing.T) {

@@ -7,15 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer/pace"
 	"hffs/transfer/source"
 )
 
@@ -38,12 +38,25 @@ type Held interface {
 	Close() error
 }
 
+// Part is an open blob of which some is there.
+type Part interface {
+	Held
+	// Has tells whether all of a range of bytes is there.
+	Has(off, n int64) bool
+}
+
 // Store is where the door takes blobs from. Its errors wrap source.ErrGone or
 // source.ErrChanged.
 type Store interface {
 	Held(etag ref.ETag) (Held, error)
 	// Have is how many bytes of a blob that is being fetched are here.
 	Have(etag ref.ETag) (have, size int64, ok bool)
+	// Part is a blob that is being fetched.
+	Part(etag ref.ETag) (Part, error)
+	// Feed is what is told of a blob that is being fetched.
+	Feed(etag ref.ETag) (Feed, bool)
+	// Met is told of a node that fetches a blob, with the address of its door.
+	Met(etag ref.ETag, id, name string, door netip.AddrPort)
 	// ContentMap is the content-defined map of a blob, proven by its Xet hash. It
 	// may be made only now, from the blob's bytes.
 	ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error)
@@ -61,22 +74,24 @@ type Server struct {
 	// Sent is told of the bytes of each answered request; may be nil.
 	Sent func(etag ref.ETag, n int64)
 
-	// Limit bounds the rate of all that is sent, in bytes; nil is no bound. With a
-	// bound the bytes go through this process instead of through sendfile.
-	Limit *rate.Limiter
+	// Limit bounds the rate of all blobs and chunks that are sent; nil is no bound.
+	// With a bound the bytes go through this process instead of through sendfile.
+	Limit *pace.Limit
 
 	places chan struct{}
+	feeds  chan struct{}
 	mux    *http.ServeMux
 
 	mu     sync.Mutex // guards askers
-	askers map[string]int
+	askers map[string]*asker
 }
 
 // NewServer makes a door onto a store.
 func NewServer(store Store, log *slog.Logger) *Server {
-	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), mux: http.NewServeMux(), askers: map[string]int{}}
+	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), feeds: make(chan struct{}, maxFeeds), mux: http.NewServeMux(), askers: map[string]*asker{}}
 	s.mux.HandleFunc("GET "+PathBlobs, s.blob)
 	s.mux.HandleFunc("GET "+PathMaps+"{xet}", s.contentMap)
+	s.mux.HandleFunc("GET "+PathFeeds+"{etag}", s.feed)
 	s.mux.HandleFunc("POST "+pathHave, s.chunksHave)
 	s.mux.HandleFunc("POST "+PathChunks, s.chunks)
 	s.mux.HandleFunc("/", readOnly)
@@ -84,6 +99,10 @@ func NewServer(store Store, log *slog.Logger) *Server {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, PathFeeds) { // has a bound of its own: it lasts
+		s.mux.ServeHTTP(w, r)
+		return
+	}
 	leave, ok := s.enter(r)
 	if !ok {
 		w.Header().Set("Retry-After", "1")
@@ -99,7 +118,11 @@ func (s *Server) enter(r *http.Request) (leave func(), ok bool) {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.askers[host] >= perAsker {
+	a := s.askers[host]
+	if a == nil {
+		a = newAsker()
+	}
+	if a.requests >= perAsker {
 		return nil, false
 	}
 	select {
@@ -107,11 +130,12 @@ func (s *Server) enter(r *http.Request) (leave func(), ok bool) {
 	default:
 		return nil, false
 	}
-	s.askers[host]++
+	a.requests++
+	s.askers[host] = a
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.askers[host]--; s.askers[host] == 0 {
+		if a.requests--; a.requests == 0 {
 			delete(s.askers, host)
 		}
 		<-s.places
@@ -132,6 +156,11 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	held, err := s.Store.Held(etag)
+	if errors.Is(err, source.ErrGone) && r.Header.Get("Range") != "" && !isMap {
+		if part, ok := s.part(etag, r); ok {
+			held, err = part, nil
+		}
+	}
 	if err != nil {
 		s.refuseHeld(w, etag, err)
 		return
@@ -147,6 +176,23 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sendMap(w, r, m)
+}
+
+// part opens a blob that is being fetched, if what is asked for is there.
+func (s *Server) part(etag ref.ETag, r *http.Request) (Part, bool) {
+	var first, last int64
+	if n, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last); n != 2 || err != nil || first < 0 || last < first {
+		return nil, false
+	}
+	p, err := s.Store.Part(etag)
+	if err != nil {
+		return nil, false
+	}
+	if last >= p.Size() || !p.Has(first, last-first+1) {
+		_ = p.Close()
+		return nil, false
+	}
+	return p, true
 }
 
 func (s *Server) contentMap(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +254,7 @@ func (s *Server) serveBlob(w http.ResponseWriter, r *http.Request, etag ref.ETag
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", `"`+string(etag)+`"`)
-	count := &counter{ResponseWriter: w, ctx: r.Context(), limit: s.Limit}
+	count := s.count(w, r)
 	http.ServeContent(count, r, "", time.Time{}, held.File())
 	if s.Sent != nil && count.n > 0 {
 		s.Sent(etag, count.n)

@@ -11,9 +11,11 @@
 //	                           the blob's content-defined map, whose root is that hash
 //	POST /v1/chunks/have       which of these chunks are held, in whatever blob
 //	POST /v1/chunks            these chunks' bytes
+//	GET  /v1/feeds/{etag}      news of a blob that is being fetched (feed.go)
 //
-// A blob that is not held is 404; [HeaderHave] then tells how much of it has
-// arrived where it is being fetched. A blob whose file changed since it was
+// A blob that is being fetched is served as far as it is there, one range at a
+// time. What is not there is 404; [HeaderHave] then tells how much of the blob has
+// arrived. A blob whose file changed since it was
 // checked is 410 with [HeaderReason]; the asker drops this holder.
 //
 // A map has the form that chunk.EncodeMap gives it; the blob's size, which the
@@ -45,4 +47,4 @@ const (
 )
 
 // Paths are all that the server answers for.
-var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/"}
+var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/", PathFeeds}

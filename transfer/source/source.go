@@ -39,6 +39,13 @@ type Source interface {
 // An Identified source has an identity besides its name, which others may share.
 type Identified interface{ ID() string }
 
+// A Coarse source sends more than it is asked for, at both ends of what does not
+// follow the blob's content, so that long requests are better than short ones.
+type Coarse interface {
+	// Grain is how long a request should be at least, in bytes.
+	Grain() int64
+}
+
 // A ContentMapper is a source that can give a blob's content-defined map, proven
 // by the Xet hash that the Hub stated.
 type ContentMapper interface {
