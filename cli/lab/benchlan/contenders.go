@@ -62,26 +62,41 @@ var aria2 = command("aria2c from 4 nginx, unverified", func(into string, urls []
 		"--max-connection-per-server=1", "--dir=" + filepath.Dir(into), "--out=" + filepath.Base(into)}, urls...)
 })
 
-// hffsNode asks a node that runs on the fetcher; the node does the work.
-var hffsNode = contender{"hffs get, node running", func(r *run, h *lab.Host, servers []server) marks {
-	node := h.Up()
-	lab.Eventually(r, 30*time.Second, "the node knows all holders", func() bool {
-		var w struct{ Holders []struct{ Complete bool } }
-		answer := h.Hffs("where", repo, file, "--json")
-		return json.Unmarshal([]byte(answer.Stdout), &w) == nil && len(w.Holders) == len(servers)
-	})
-	a := hffsGet(r, h)
-	a.fetcher = node.Pid
-	a.done = func() { node.Stop() }
-	return a
-}, fromNode}
+// What the Hub says of a file decides how hffs holds it against the Hub's word:
+// of a plain one only the whole's sha256 is known, and chunks of a fixed length go
+// by what the holder says of them; of one that is offered by Xet each chunk is
+// proven by the Hub's own root as it arrives, and the whole by sha256 as well.
+var (
+	hffsNode  = byNode("hffs get, node running", plainRepo)
+	hffsAlone = alone("hffs get, no node", plainRepo)
+	xetNode   = byNode("hffs get, Xet hash, node running", xetRepo)
+	xetAlone  = alone("hffs get, Xet hash, no node", xetRepo)
+)
 
-// hffsAlone finds the holders by itself.
-var hffsAlone = contender{"hffs get, no node", func(r *run, h *lab.Host, _ []server) marks {
-	return hffsGet(r, h)
-}, fromNode}
+// byNode asks a node that runs on the fetcher; the node does the work.
+func byNode(name, repo string) contender {
+	return contender{name, func(r *run, h *lab.Host, servers []server) marks {
+		node := h.Up()
+		lab.Eventually(r, 30*time.Second, "the node knows all holders", func() bool {
+			var w struct{ Holders []struct{ Complete bool } }
+			answer := h.Hffs("where", repo, file, "--json")
+			return json.Unmarshal([]byte(answer.Stdout), &w) == nil && len(w.Holders) == len(servers)
+		})
+		a := hffsGet(r, h, repo)
+		a.fetcher = node.Pid
+		a.done = func() { node.Stop() }
+		return a
+	}, fromNode}
+}
 
-func hffsGet(r *run, h *lab.Host) marks {
+// alone finds the holders by itself.
+func alone(name, repo string) contender {
+	return contender{name, func(r *run, h *lab.Host, _ []server) marks {
+		return hffsGet(r, h, repo)
+	}, fromNode}
+}
+
+func hffsGet(r *run, h *lab.Host, repo string) marks {
 	var p *lab.Process
 	return marks{
 		start:  func() *lab.Process { p = h.Start(lab.Binary(r), "get", repo, file, "--json"); return p },

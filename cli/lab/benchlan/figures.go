@@ -9,10 +9,11 @@ import (
 	"hffs/cli/lab"
 )
 
-// The file that everybody fetches.
+// The file that everybody fetches; the same bytes in both repos.
 const (
-	repo = "acme/big"
-	file = "model.safetensors"
+	plainRepo = "acme/big"
+	xetRepo   = "acme/xet" // whose files the Hub offers by Xet
+	file      = "model.safetensors"
 )
 
 // figure is one comparison: a lab, and contenders in it of whom the first is
@@ -30,12 +31,12 @@ const gigabit = 1e9 / 8
 var figures = []figure{
 	{
 		name: "one holder, loopback", hosts: 1,
-		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone},
+		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone, xetNode, xetAlone},
 	},
 	{
 		name: "one holder, 1 Gbit/s", hosts: 2, line: gigabit,
 		rates:      func(l *lab.Lab) { rate(l.Hosts, "1gbit") },
-		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone},
+		contenders: []contender{curl, curlVerified, hffsNode, hffsAlone, xetNode, xetAlone},
 	},
 	{
 		name: "four holders of 250 Mbit/s each", hosts: 5, line: gigabit,
@@ -78,7 +79,9 @@ func (r *run) holders() []*lab.Host {
 // lets the contenders take turns.
 func (r *run) play() {
 	r.lab = lab.New(r, lab.Options{Hosts: r.hosts})
-	r.hub = r.lab.NewHub("--synthetic", fmt.Sprintf("%s/%s=%d@1", repo, file, r.size))
+	made := fmt.Sprintf("%d@1", r.size)
+	r.hub = r.lab.NewHub("--xet", "--synthetic", xetRepo+"/"+file+"="+made)
+	r.hub.Post("commits", map[string]any{"repo": plainRepo, "synthetic": map[string]string{file: made}}) // what comes later is plain
 	var servers []server
 	for _, h := range r.holders() {
 		servers = append(servers, r.serve(h))
@@ -109,7 +112,9 @@ type server struct {
 func (r *run) serve(h *lab.Host) server {
 	s := server{host: h, node: h.Up()}
 	var got struct{ Path string }
-	h.HffsJSON(&got, "get", repo, file)
+	for _, repo := range []string{plainRepo, xetRepo} {
+		h.HffsJSON(&got, "get", repo, file)
+	}
 	blob, err := filepath.EvalSymlinks(got.Path)
 	r.must("find the blob", err)
 	s.nginx, s.url = nginx(r, h, blob)

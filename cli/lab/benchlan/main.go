@@ -1,7 +1,9 @@
 // Command benchlan measures what hffs costs beside its rivals, in a lab of
 // network namespaces on this machine: a file from one holder against curl from
 // nginx, on loopback and over 1 Gbit/s, and from four holders of 250 Mbit/s
-// against aria2 with four addresses.
+// against aria2 with four addresses. From one holder hffs fetches a plain file
+// and one with a Xet hash, so that what each kind of verifying costs can be held
+// against curl, which verifies nothing.
 //
 // All contenders of a figure take turns, round after round, after one round
 // that does not count; what is printed are medians and their ratios. Absolute
