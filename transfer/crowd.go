@@ -15,6 +15,7 @@ const (
 	errandsPerPeer = 2
 	errandsAlone   = 4
 	errandsPerHub  = 4
+	errandsInCrowd = 2  // to an origin: what is claimed early is kept from others
 	errandsInAll   = 16 // bounds buffers: 16 chunks at once
 )
 
@@ -35,6 +36,7 @@ type member struct {
 	id      int // in the plan; from 1
 	flowed  atomic.Int64
 	seen    int64 // of flowed, at the last tick
+	now     int64 // of flowed, within the last tick
 	rate    float64
 	wait    float64 // seconds to the first byte of an errand
 	quiet   int     // errands that bring nothing
@@ -56,6 +58,8 @@ type member struct {
 	// Of a fellow; see fellows.go.
 	node      string // its identity; empty: it is none
 	following bool   // its news are coming
+	heard     bool   // the first of them have come
+	joined    time.Time
 	whole     bool   // it has all of the blob by now
 	draws     bool   // it draws from the origin
 	told      map[int]told
@@ -169,9 +173,25 @@ func (c *crowd) kept() (sum int64) {
 	return sum
 }
 
-// room is how many errands a source may run at once.
+// fellows is how many nodes are followed.
+func (c *crowd) fellows() (n int) {
+	for _, m := range c.all {
+		if m.node != "" && !m.dropped && (m.following || m.whole) {
+			n++
+		}
+	}
+	return n
+}
+
+// room is how many errands a source may run at once. Of many fellows each gets one:
+// what is asked for late comes from more places.
 func (c *crowd) room(m *member) int {
+	fellows := c.fellows()
 	switch {
+	case m.node != "":
+		return min(max(1, 4/max(1, fellows)), 3)
+	case fellows > 0:
+		return errandsInCrowd
 	case m.Kind() == source.Hub:
 		return errandsPerHub
 	case c.living(source.Peer) == 1:
@@ -186,8 +206,8 @@ func (c *crowd) measure(d time.Duration) {
 	const weight = 0.3
 	for _, m := range c.all {
 		n := m.flowed.Load()
-		now := float64(n-m.seen) / d.Seconds()
-		m.seen = n
+		m.now, m.seen = n-m.seen, n
+		now := float64(m.now) / d.Seconds()
 		switch {
 		case m.errands == 0 && now == 0: // it was not asked for anything
 		case m.rate == 0:

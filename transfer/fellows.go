@@ -52,12 +52,14 @@ type company struct {
 	began    time.Time
 	on       bool // there is, or was, a fellow
 	me       string
-	vouched  []uint16 // who answers for each chunk, as its place in names
-	names    []string // the first is this node
+	vouched  []uint16                      // who answers for each chunk, as its place in names
+	names    []string                      // the first is this node
+	known    map[crossing.ID]source.Fellow // who fetches the blob as well, as far as was heard
 	news     chan fellowNews
 	met      chan source.Source
-	starved  time.Time // since when fellows have what they do not give
-	trial    *trial    // nil: nobody's word is in doubt
+	watch    crossing.Watch
+	turn     int    // whose turn it is to be asked first
+	trial    *trial // nil: nobody's word is in doubt
 }
 
 func newCompany(me string, etag ref.ETag, m chunk.Map, proven bool) *company {
@@ -67,7 +69,7 @@ func newCompany(me string, etag ref.ETag, m chunk.Map, proven bool) *company {
 		cross:    crossing.New(g.Len(), crossingID(me), uint64(crossingID(string(etag)))),
 		bulletin: newBulletin(m, g.Bytes(), proven),
 		vouched:  make([]uint16, m.Len()), names: []string{me},
-		news: make(chan fellowNews), met: make(chan source.Source, 32),
+		known: map[crossing.ID]source.Fellow{}, news: make(chan fellowNews), met: make(chan source.Source, 32),
 	}
 }
 
@@ -98,33 +100,54 @@ func (c *company) name(by string) uint16 {
 	return uint16(len(c.names) - 1)
 }
 
-// welcome adds fellows and follows them.
+// welcome takes in nodes that fetch the blob as well, and follows those of them
+// that are to be followed.
 func (f *fetch) welcome(ctx context.Context, found []source.Source) {
 	if f.co.trial != nil {
 		return
 	}
 	for _, s := range found {
-		fellow, ok := s.(source.Fellow)
-		if !ok || fellow.NodeID() == f.co.me {
-			continue
+		if fellow, ok := s.(source.Fellow); ok && fellow.NodeID() != f.co.me {
+			f.co.known[crossingID(fellow.NodeID())] = fellow
 		}
-		m := f.crowd.find(s)
-		switch {
-		case m == nil:
-			m = f.crowd.add([]source.Source{s})[0]
-			m.has = chunk.NewHave(f.m.Len())
-			f.plan.Add(m.id, chunk.NewHave(f.m.Len()))
-		case m.following || m.dropped || m.has == nil || m.node != "" && time.Now().Before(m.rest):
-			continue
+	}
+	if len(f.co.known) <= crossing.MostPartners {
+		for _, fellow := range f.co.known {
+			f.follow(ctx, fellow)
 		}
-		f.follow(ctx, m, fellow)
+		return
+	}
+	for id := range f.co.known {
+		f.co.cross.Join(id, true)
+	}
+	for _, id := range f.co.cross.Partners() {
+		f.follow(ctx, f.co.known[id])
 	}
 }
 
-func (f *fetch) follow(ctx context.Context, m *member, fellow source.Fellow) {
+// followMost bounds how many are followed, partners of earlier choices among them.
+const followMost = crossing.MostPartners + 8
+
+// follow listens to a fellow, unless it is listened to already or has to rest.
+func (f *fetch) follow(ctx context.Context, fellow source.Fellow) {
+	m := f.crowd.find(fellow)
+	switch {
+	case fellow == nil || f.following() >= followMost:
+		return
+	case m == nil:
+		m = f.crowd.add([]source.Source{fellow})[0]
+		m.has = chunk.NewHave(f.m.Len())
+		f.plan.Add(m.id, chunk.NewHave(f.m.Len()))
+	case m.following || m.whole || m.dropped || m.has == nil || m.node != "" && time.Now().Before(m.rest):
+		return
+	}
 	m.node, m.following, m.draws, m.told, m.covered = fellow.NodeID(), true, true, map[int]told{}, nil
+	m.heard, m.joined = false, time.Now()
 	f.crowdOn()
 	f.co.cross.Join(crossingID(m.node), true)
+	for _, cell := range f.co.cross.Recall() {
+		f.yield(cell)
+	}
 	f.background.Go(func() {
 		tell := func(n fellowNews) {
 			select {
@@ -135,6 +158,15 @@ func (f *fetch) follow(ctx context.Context, m *member, fellow source.Fellow) {
 		err := fellow.Follow(ctx, f.entry.Blob, func(news []source.News) { tell(fellowNews{m: m, news: news}) })
 		tell(fellowNews{m: m, over: true, err: err})
 	})
+}
+
+func (f *fetch) following() (n int) {
+	for _, m := range f.crowd.all {
+		if m.following {
+			n++
+		}
+	}
+	return n
 }
 
 // crowdOn begins to divide the work: from now on the origin is only asked for what
@@ -190,13 +222,31 @@ func (f *fetch) makeOrigin(m *member) {
 	}
 }
 
+// hearing is how long a node that has just found fellows waits to hear what they
+// have and draw before it draws itself.
+const hearing = 300 * time.Millisecond
+
+// listening tells whether a fellow may be about to tell what need not be drawn.
+func (f *fetch) listening(now time.Time) bool {
+	for _, m := range f.crowd.all {
+		if m.following && !m.heard && now.Sub(m.joined) < hearing {
+			return true
+		}
+	}
+	return false
+}
+
 // claim takes cells to draw for an origin that has room for an errand: one, or as
-// many as keep a distant one busy.
+// many as keep a distant one busy. Where none is left it may be one that a fellow
+// has and does not give.
 func (f *fetch) claim(m *member) bool {
-	want := max(f.co.grid.Bytes(), int64(m.rate/float64(max(1, m.errands))*m.wait*4))
 	any := false
-	for n := int64(0); n < want; n += f.co.grid.Bytes() {
+	want := f.co.grid.Run(m.rate/float64(max(1, m.errands)), m.wait)
+	for ; want > 0; want -= f.co.grid.Bytes() {
 		cell, ok := f.co.cross.Next(f.co.now())
+		if !ok && !any && f.co.watch.Short() {
+			cell, ok = f.co.cross.Rescue(f.co.now())
+		}
 		if !ok {
 			break
 		}
@@ -280,6 +330,7 @@ func (f *fetch) voucher(i int) string {
 // hearFellow takes in what a fellow told.
 func (f *fetch) hearFellow(n fellowNews) {
 	m := n.m
+	m.heard = true
 	for _, news := range n.news {
 		f.hearNews(m, news)
 	}
@@ -291,6 +342,7 @@ func (f *fetch) hearFellow(n fellowNews) {
 		return
 	}
 	f.log.Debug("a fellow is gone", "source", m.Name(), "err", n.err)
+	delete(f.co.known, crossingID(m.node)) // until it is found again
 	m.rest = time.Now().Add(busyRest)
 	f.bereave(m)
 }
@@ -440,52 +492,22 @@ func (f *fetch) cellsOf(s chunk.Span, do func(cell int)) {
 	}
 }
 
-// keepCompany is what the owner does for the crowd now and then.
+// keepCompany is what the owner does for the crowd each tick.
 func (f *fetch) keepCompany(now time.Time) {
-	draws := false
+	draws, drawing := false, false
+	var fellows, origins int64
 	for _, m := range f.crowd.all {
-		draws = draws || m.origin() && !m.dropped && now.After(m.rest)
+		if !m.origin() {
+			fellows += m.now
+			continue
+		}
+		origins += m.now
+		draws = draws || !m.dropped && now.After(m.rest)
+		drawing = drawing || m.errands > 0
 	}
 	f.co.cross.Draws(crossingID(f.co.me), draws)
 	f.co.bulletin.draw(draws)
-	if f.co.on {
-		f.relieve(now)
-	}
-}
-
-// starvation is how long fellows may keep what they have to themselves.
-const starvation = 3 * time.Second
-
-// relieve draws what fellows have and do not give: they promised more than their
-// link can hold.
-func (f *fetch) relieve(now time.Time) {
-	if f.crowd.rate(source.Peer) >= slowPeers || f.drawing() {
-		f.co.starved = time.Time{}
-		return
-	}
-	if f.co.starved.IsZero() {
-		f.co.starved = now
-	}
-	if now.Sub(f.co.starved) < starvation {
-		return
-	}
-	have := f.plan.Have()
-	for i := have.NextMissing(0); i < f.m.Len(); i = have.NextMissing(f.co.grid.Chunks(f.co.grid.Of(i)).End) {
-		if cell := f.co.grid.Of(i); f.co.cross.Take(cell, f.co.now()) {
-			f.claimed(cell)
-			return
-		}
-	}
-}
-
-// drawing tells whether the origin is at work for this node, or has what to do.
-func (f *fetch) drawing() bool {
-	for _, e := range f.errands {
-		if e.from.origin() {
-			return true
-		}
-	}
-	return len(f.co.cross.Claims()) > 0
+	f.co.watch.Tick(fellows, origins, drawing, f.m.Size()-f.done())
 }
 
 // errSuspect says why a fellow is dropped whose word turned out wrong.

@@ -336,9 +336,10 @@ func (f *fetch) handOut(ctx context.Context) {
 func (f *fetch) nextTask() (*member, plan.Task, bool) {
 	now := time.Now()
 	useless := map[*member]bool{}
+	all := f.turns()
 	for {
 		var next *member
-		for _, m := range f.crowd.all {
+		for _, m := range all {
 			if !useless[m] && f.may(m, now) && (next == nil || m.errands < next.errands) {
 				next = m
 			}
@@ -349,7 +350,7 @@ func (f *fetch) nextTask() (*member, plan.Task, bool) {
 		f.plan.Rate(next.id, next.rate/float64(max(1, next.errands)))
 		f.plan.Wait(next.id, next.wait)
 		task, cut, ok := f.plan.Next(next.id)
-		if !ok && f.co.on && next.origin() && f.claim(next) {
+		if !ok && f.co.on && next.origin() && !f.listening(now) && f.claim(next) {
 			task, cut, ok = f.plan.Next(next.id)
 		}
 		if ok {
@@ -358,6 +359,29 @@ func (f *fetch) nextTask() (*member, plan.Task, bool) {
 		}
 		useless[next] = true
 	}
+}
+
+// turns is the order in which sources are asked, other things being equal. In a
+// crowd the origin goes first, which all wait for, and then each fellow as often as
+// the others: who always comes first has to give more than others.
+func (f *fetch) turns() []*member {
+	if !f.co.on {
+		return f.crowd.all
+	}
+	f.co.turn++
+	n := len(f.crowd.all)
+	all := make([]*member, 0, n)
+	for _, m := range f.crowd.all {
+		if m.origin() {
+			all = append(all, m)
+		}
+	}
+	for i := range n {
+		if m := f.crowd.all[(i+f.co.turn)%n]; !m.origin() {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 func (f *fetch) shorten(c *plan.Cut) {

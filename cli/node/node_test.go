@@ -40,6 +40,7 @@ type lan struct {
 	close func()
 	swarm string
 	size  int64
+	limit func(*Config) // may be nil
 }
 
 func newLAN(t *testing.T) *lan {
@@ -66,7 +67,11 @@ func (l *lan) config(home string) Config {
 // up runs a node until the test ends, or stop is called.
 func (l *lan) up(home string) (n *Node, stop func()) {
 	l.t.Helper()
-	n, err := New(l.config(home))
+	cfg := l.config(home)
+	if l.limit != nil {
+		l.limit(&cfg)
+	}
+	n, err := New(cfg)
 	require.NoError(l.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

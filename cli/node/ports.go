@@ -152,19 +152,21 @@ func openAPI(cfg Config) (net.Listener, error) {
 	return nil, &PortError{"the local API", DefaultAPIPort, first}
 }
 
-// openPair takes one port for gossip and the next for the door.
+// openPair takes one port for gossip and the next for the door. The door comes
+// first: a node holds it for as long as it lives, so another one never touches the
+// gossip port in the moment that memberlist is to open it.
 func (d *doors) openPair(bind string, port int) error {
 	if port >= 65535 {
 		return &PortError{"gossip", port, errors.New("the door needs the next port up, and there is none")}
 	}
-	if err := d.keep(bind, port); err != nil {
-		d.release()
-		return &PortError{"gossip", port, err}
-	}
 	l, err := net.Listen("tcp", hostPort(bind, port+1))
 	if err != nil {
-		d.release()
 		return &PortError{"the door", port + 1, err}
+	}
+	if err := d.keep(bind, port); err != nil {
+		d.release()
+		l.Close()
+		return &PortError{"gossip", port, err}
 	}
 	d.gossip, d.door = port, l
 	return nil

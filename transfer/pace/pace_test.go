@@ -53,13 +53,13 @@ func read(ctx context.Context, t *testing.T, via http.RoundTripper, buffers ...i
 
 func TestRateIsExactOverAllReaders(t *testing.T) {
 	t.Parallel()
-	for _, rate := range []int64{20e3, 1e6, 20e6, 1e9} {
+	for _, rate := range []int64{20e3, 1e6, 50e6} {
 		synctest.Test(t, func(t *testing.T) {
 			const seconds = 10
 			ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
 			defer cancel()
 			via := &pace.Transport{Next: endless{}, Node: pace.New(pace.Rates{Down: rate})}
-			got := read(ctx, t, via, 4, 100, 1000, 4<<10, 64<<10, 256<<10, 1<<20, 4<<20)
+			got := read(ctx, t, via, 1000, 4<<10, 64<<10, 256<<10, 1<<20, 4<<20)
 			require.InEpsilon(t, rate*seconds, got, 0.05, "at %d bytes per second", rate)
 		})
 	}
