@@ -26,7 +26,7 @@ help:
 	@echo 'make lint     gofmt and go vet, also for macOS and Windows'
 	@echo 'make unit     the tests of all rooms, with the race detector'
 	@echo 'make stories  the whole program in a lab of network namespaces (root)'
-	@echo 'make bench    figures against nginx, curl and aria2 (root)'
+	@echo 'make bench    figures against nginx, curl, aria2 and libtorrent (root)'
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o hffs .
@@ -50,7 +50,7 @@ stories: build venv
 	$(if $(HFFS_RACE),,HFFS_BIN=$(CURDIR)/hffs) go test -count=1 -timeout 15m ./cli/lab/...
 
 bench: build tools
-	@sh .ci/tools nginx aria2c openssl
+	@sh .ci/tools nginx aria2c openssl libtorrent
 	go run ./cli/lab/benchlan -hffs ./hffs $(BENCH)
 
 # Debian's packages are installed only where something is missing and we may.

@@ -71,22 +71,11 @@ func (h *Host) As(name string) *Host {
 	return &other
 }
 
-// Rate limits the host's cable both ways; "" lifts the limit. The bucket holds
-// two of the largest pieces that the kernel hands down, the queue 50 ms.
+// Rate limits the host's cable both ways; "" lifts the limit.
 func (h *Host) Rate(rate string) {
 	h.lab.t.Helper()
-	for _, end := range []struct {
-		space *space
-		dev   string
-	}{{h.space, "eth0"}, {h.lab.sw, h.port}} {
-		args := []string{"qdisc", "replace", "dev", end.dev, "root", "tbf", "rate", rate, "burst", "128kb", "latency", "50ms"}
-		if rate == "" {
-			args = []string{"qdisc", "del", "dev", end.dev, "root"}
-		}
-		if out, err := end.space.command("tc", args...).CombinedOutput(); err != nil {
-			h.lab.t.Fatalf("tc %s: %v: %s", strings.Join(args, " "), err, out)
-		}
-	}
+	h.lab.shape(h.space, "eth0", rate)
+	h.lab.shape(h.lab.sw, h.port, rate)
 }
 
 // Unplug takes the cable out of the switch; Plug puts it back.
@@ -97,21 +86,28 @@ func (h *Host) Plug() { h.lab.t.Helper(); h.lab.ip(h.lab.sw, "link set "+h.port+
 
 // Received is how many bytes have come in over the cable since it was laid,
 // headers and all. It is the kernel's count, so no program can be wrong in it.
-func (h *Host) Received() int64 {
+func (h *Host) Received() int64 { h.lab.t.Helper(); return h.counted().Rx.Bytes }
+
+// Sent is how many have gone out.
+func (h *Host) Sent() int64 { h.lab.t.Helper(); return h.counted().Tx.Bytes }
+
+type counts struct {
+	Rx, Tx struct{ Bytes int64 }
+}
+
+func (h *Host) counted() counts {
 	h.lab.t.Helper()
 	out, err := h.space.command("ip", "-json", "-stats", "link", "show", "eth0").Output()
 	if err != nil {
 		h.lab.t.Fatalf("count the bytes of %s: %v", h.Name, err)
 	}
 	var links []struct {
-		Stats struct {
-			Rx struct{ Bytes int64 } `json:"rx"`
-		} `json:"stats64"`
+		Stats counts `json:"stats64"`
 	}
 	if err := json.Unmarshal(out, &links); err != nil || len(links) != 1 {
 		h.lab.t.Fatalf("count the bytes of %s: %v in %s", h.Name, err, out)
 	}
-	return links[0].Stats.Rx.Bytes
+	return links[0].Stats
 }
 
 // Result is what a finished command left.

@@ -48,7 +48,19 @@ func (h *Hub) Down() { h.Host.lab.t.Helper(); h.proc.Kill() }
 // Bytes is how many body bytes of a file the Hub and its CDN have sent.
 func (h *Hub) Bytes(repo, file string) int64 {
 	h.Host.lab.t.Helper()
-	answer := h.curl("/_standin/bytes?file=" + url.QueryEscape(repo+"/"+file))
+	return h.sent("?file=" + url.QueryEscape(repo+"/"+file))
+}
+
+// AllBytes is how many body bytes of any file or xorb have been sent: what a
+// file that is offered by Xet has cost, whichever way it went.
+func (h *Hub) AllBytes() int64 { h.Host.lab.t.Helper(); return h.sent("") }
+
+// XorbBytes is how many of them were of xorbs: sent by the Xet protocol.
+func (h *Hub) XorbBytes() int64 { h.Host.lab.t.Helper(); return h.sent("?file=xorbs") }
+
+func (h *Hub) sent(query string) int64 {
+	h.Host.lab.t.Helper()
+	answer := h.curl("/_standin/bytes" + query)
 	var sent struct{ Bytes int64 }
 	if err := json.Unmarshal([]byte(answer), &sent); err != nil {
 		h.Host.lab.t.Fatalf("ask the stand-in Hub for its bytes: %v in %q", err, answer)
@@ -58,6 +70,43 @@ func (h *Hub) Bytes(repo, file string) int64 {
 
 // Log is every request that the Hub has had, as JSON.
 func (h *Hub) Log() string { h.Host.lab.t.Helper(); return h.curl("/_standin/log") }
+
+// Sent is one answer of the Hub.
+type Sent struct {
+	Time              time.Time
+	Host, Path, Range string
+	From              string // address of who asked
+	File              string
+	Status            int
+	Bytes             int64
+	Fault             string
+}
+
+// Answers is every answer that the Hub has given, oldest first.
+func (h *Hub) Answers() (all []Sent) {
+	h.Host.lab.t.Helper()
+	if err := json.Unmarshal([]byte(h.Log()), &all); err != nil {
+		h.Host.lab.t.Fatalf("read the stand-in Hub's log: %v", err)
+	}
+	return all
+}
+
+// Broken is how many of those requests have met a fault.
+func (h *Hub) Broken() (n int) {
+	h.Host.lab.t.Helper()
+	for _, r := range h.Answers() {
+		if r.Fault != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Reset forgets all requests, and the byte counts with them.
+func (h *Hub) Reset() { h.Host.lab.t.Helper(); h.curl("/_standin/log", "-X", "DELETE") }
+
+// Heal takes away all faults that were posted.
+func (h *Hub) Heal() { h.Host.lab.t.Helper(); h.curl("/_standin/faults", "-X", "DELETE") }
 
 // Post sends JSON to one of the stand-in's control paths: "faults" arms a
 // fault, "commits" adds a commit.

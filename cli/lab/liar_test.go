@@ -24,37 +24,44 @@ import (
 // holds, or in what it answers to those who ask for its manifest. Its arguments
 // are the kind of nonsense, its own address, and the gossip address to join.
 func liar(args []string) error {
-	kind, self, target := args[0], netip.MustParseAddr(args[1]), netip.MustParseAddrPort(args[2])
-	door, err := net.Listen("tcp", net.JoinHostPort(args[1], "0"))
+	answers := func(s *gossip.Swarm) http.Handler {
+		if h := nonsense(args[0]); h != nil {
+			return h
+		}
+		return s.Handler()
+	}
+	return join(args[0], args[1], args[2], answers, absurd())
+}
+
+// join is a member of a swarm to its end: with a door of the given kind behind
+// it, at its own address, by way of the gossip address of another.
+func join(kind, self, target string, answers func(*gossip.Swarm) http.Handler, holds manifest.Holdings) error {
+	door, err := net.Listen("tcp", net.JoinHostPort(self, "0"))
 	if err != nil {
 		return err
 	}
 	s, err := gossip.New(gossip.Config{
-		NodeID: hex.EncodeToString([]byte((kind + "--------")[:8])), Name: "liar-" + kind, Bind: args[1],
+		NodeID: hex.EncodeToString([]byte((kind + "--------")[:8])), Name: "liar-" + kind, Bind: self,
 		DoorPort: door.Addr().(*net.TCPAddr).Port,
 	})
 	if err != nil {
 		return err
 	}
-	answers := nonsense(kind)
-	if answers == nil {
-		answers = s.Handler()
-	}
-	go func() { _ = http.Serve(door, answers) }() // ends with the process
+	go func() { _ = http.Serve(door, answers(s)) }() // ends with the process
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	s.SetAddr(self)
+	s.SetAddr(netip.MustParseAddr(self))
 	select {
 	case <-s.Ready():
 	case err := <-ended:
 		return errors.Join(err, errors.New("it ended before it was ready"))
 	}
-	if err := s.Join(ctx, "", []netip.AddrPort{target}); err != nil {
+	if err := s.Join(ctx, "", []netip.AddrPort{netip.MustParseAddrPort(target)}); err != nil {
 		return err
 	}
-	s.Hold(absurd())
+	s.Hold(holds)
 	fmt.Println("Lying")
 	return <-ended
 }

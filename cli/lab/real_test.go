@@ -27,6 +27,13 @@ func python(t *testing.T) string {
 		require.NoError(t, err)
 		venv = filepath.Join(home, "hffs-test", "venv")
 	}
+	return interpreter(t, venv)
+}
+
+// interpreter is the Python of a venv; without it the test is skipped, or fails
+// where all must run.
+func interpreter(t *testing.T, venv string) string {
+	t.Helper()
 	bin := filepath.Join(venv, "bin", "python")
 	if _, err := os.Stat(bin); err != nil {
 		if os.Getenv("HFFS_REQUIRE_LAB") == "1" {

@@ -19,6 +19,7 @@ func play(words []string) int {
 		"occupy":  occupy,
 		"garbage": garbage,
 		"liar":    liar,
+		"forger":  forger,
 	}
 	if err := parts[words[0]](words[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

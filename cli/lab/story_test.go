@@ -27,12 +27,16 @@ type gotJSON struct {
 	Size                                     int64
 	Seconds                                  float64
 	Sources                                  []sourceJSON
+	Dropped                                  []noteJSON
+	Warnings                                 []string
 }
 
 type sourceJSON struct {
 	Kind, Name string
 	Bytes      int64
 }
+
+type noteJSON struct{ Source, Text string }
 
 type whereJSON struct {
 	Repo, Commit, File, ETag string
@@ -66,7 +70,8 @@ func documented(help string, code int) bool {
 }
 
 type statusJSON struct {
-	Peers []json.RawMessage
+	Peers   []json.RawMessage
+	Dropped []noteJSON
 }
 
 // from is how many bytes came from sources of a kind.
@@ -98,6 +103,13 @@ func getSaying(t *testing.T, h *Host, args ...string) (gotJSON, string) {
 	r := h.HffsJSON(&g, append([]string{"get"}, args...)...)
 	right(t, g)
 	return g, r.Stderr
+}
+
+// decode reads what a command printed as JSON.
+func decode[T any](t *testing.T, r Result) (v T) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &v), "%s", r)
+	return v
 }
 
 // finish waits for a get that was started with --json and proves its result.
@@ -176,20 +188,20 @@ func meet(t *testing.T, deadline time.Duration, want int, hosts ...*Host) {
 }
 
 // announced waits until a host knows that another one holds a file.
-func announced(t *testing.T, h, holder *Host, repo, file string) {
+func announced(t *testing.T, h, holder *Host, args ...string) {
 	t.Helper()
-	what := fmt.Sprintf("%s knows that %s holds %s", h.Name, holder.Name, file)
-	Eventually(t, 15*time.Second, what, func() bool { return where(t, h, repo, file).holds(holder) })
+	what := fmt.Sprintf("%s knows that %s holds %v", h.Name, holder.Name, args)
+	Eventually(t, 15*time.Second, what, func() bool { return where(t, h, args...).holds(holder) })
 }
 
 // passedOn waits until the swarm alone, without the Hub, answers for a file to
 // a host that runs no node.
-func passedOn(t *testing.T, h *Host, repo, file string) {
+func passedOn(t *testing.T, h *Host, args ...string) {
 	t.Helper()
 	offline := *h
 	offline.Env = map[string]string{"HF_HUB_OFFLINE": "1"}
-	Eventually(t, 15*time.Second, "the swarm answers for "+file, func() bool {
-		return offline.Hffs("where", repo, file).Code == 0
+	Eventually(t, 15*time.Second, fmt.Sprintf("the swarm answers for %v", args), func() bool {
+		return offline.Hffs(append([]string{"where"}, args...)...).Code == 0
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"hffs/cli/lab"
@@ -24,6 +25,7 @@ type figure struct {
 	hosts      int     // host A fetches, the others hold
 	rates      func(*lab.Lab)
 	contenders []contender
+	crowd      *crowd // many fetch at once, by the swarmers; the rest is of no use then
 }
 
 const gigabit = 1e9 / 8
@@ -56,6 +58,31 @@ var figures = []figure{
 		},
 		contenders: []contender{aria2, hffsNode},
 	},
+	{
+		name: "four holders of 250 Mbit/s each, beside libtorrent",
+		crowd: &crowd{mib: 512, seeds: slices.Repeat([]string{"250mbit"}, 4), fetchers: []string{"1gbit"},
+			ideal: payload * gigabit},
+	},
+	{
+		name: "uneven holders: 500, 250, 150 and 100 Mbit/s, beside libtorrent",
+		crowd: &crowd{mib: 512, seeds: []string{"500mbit", "250mbit", "150mbit", "100mbit"}, fetchers: []string{"1gbit"},
+			ideal: payload * gigabit},
+	},
+	{
+		name: "crowd of 8, one seed, 100 Mbit/s",
+		crowd: &crowd{mib: 64, seeds: []string{"100mbit"}, fetchers: slices.Repeat([]string{"100mbit"}, 8),
+			ideal: payload * gigabit / 10},
+	},
+	{
+		name: "crowd of 8, one seed, 1 Gbit/s",
+		crowd: &crowd{mib: 512, seeds: []string{"1gbit"}, fetchers: slices.Repeat([]string{"1gbit"}, 8),
+			ideal: payload * gigabit},
+	},
+	{
+		name: "crowd of 4, origin behind 100 Mbit/s",
+		crowd: &crowd{mib: 128, fetchers: slices.Repeat([]string{"1gbit"}, 4), origin: "100mbit",
+			ideal: payload * gigabit / 10},
+	},
 }
 
 func rate(hosts []*lab.Host, r string) {
@@ -79,9 +106,7 @@ func (r *run) holders() []*lab.Host {
 // lets the contenders take turns.
 func (r *run) play() {
 	r.lab = lab.New(r, lab.Options{Hosts: r.hosts})
-	made := fmt.Sprintf("%d@1", r.size)
-	r.hub = r.lab.NewHub("--xet", "--synthetic", xetRepo+"/"+file+"="+made)
-	r.hub.Post("commits", map[string]any{"repo": plainRepo, "synthetic": map[string]string{file: made}}) // what comes later is plain
+	r.startHub()
 	var servers []server
 	for _, h := range r.holders() {
 		servers = append(servers, r.serve(h))
@@ -100,6 +125,13 @@ func (r *run) play() {
 		}
 	}
 	r.print(os.Stdout)
+}
+
+// startHub starts a Hub that offers the same bytes in two ways.
+func (r *run) startHub() {
+	made := fmt.Sprintf("%d@1", r.size)
+	r.hub = r.lab.NewHub("--xet", "--synthetic", xetRepo+"/"+file+"="+made)
+	r.hub.Post("commits", map[string]any{"repo": plainRepo, "synthetic": map[string]string{file: made}}) // what comes later is plain
 }
 
 // server is a holder with both its servers, which offer the same file.

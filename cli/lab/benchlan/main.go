@@ -67,8 +67,12 @@ func attempt(f figure, o options) (ok bool) {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", f.name, stop)
 		}
 	}()
-	r.play()
-	return true
+	if r.crowd != nil {
+		r.playCrowd()
+	} else {
+		r.play()
+	}
+	return !r.failed
 }
 
 // run is one figure being measured; to the lab it is a test.
