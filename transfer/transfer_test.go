@@ -118,6 +118,7 @@ type world struct {
 	content []byte
 	entry   ref.Entry
 	peers   []source.Source
+	fellows []source.Source
 	hub     []source.Source
 	failed  sync.Map // name → error
 }
@@ -158,10 +159,12 @@ func (w *world) transfer() *Transfer {
 	return New(Config{
 		Cache:   w.cache,
 		Resolve: func(context.Context, ref.File) (Resolved, error) { return Resolved{Entry: w.entry}, nil },
-		Peers:   func(context.Context, ref.Entry) (Found, error) { return Found{Holders: w.peers}, nil },
-		Hub:     func(ref.Entry) []source.Source { return w.hub },
-		Failed:  func(name string, _ ref.Entry, err error) { w.failed.Store(name, err) },
-		Log:     slog.New(slog.DiscardHandler),
+		Peers: func(context.Context, ref.Entry) (Found, error) {
+			return Found{Holders: w.peers, Fellows: w.fellows}, nil
+		},
+		Hub:    func(ref.Entry) []source.Source { return w.hub },
+		Failed: func(name string, _ ref.Entry, err error) { w.failed.Store(name, err) },
+		Log:    slog.New(slog.DiscardHandler),
 	})
 }
 
