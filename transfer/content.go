@@ -304,8 +304,8 @@ func (f *fetch) limitHub() {
 	f.lacking = nil
 	var union []*chunk.Have
 	for _, m := range f.crowd.all {
-		if m.Kind() != source.Peer || m.dropped {
-			continue
+		if m.Kind() != source.Peer || m.dropped || m.node != "" {
+			continue // fellows are another matter: what they lack today they have tomorrow
 		}
 		if m.has == nil {
 			return

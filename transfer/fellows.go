@@ -58,8 +58,10 @@ type company struct {
 	news     chan fellowNews
 	met      chan source.Source
 	watch    crossing.Watch
-	turn     int    // whose turn it is to be asked first
-	trial    *trial // nil: nobody's word is in doubt
+	turn     int       // whose turn it is to be asked first
+	still    time.Time // since when nothing is under way
+	alone    bool      // the crowd has failed: the Hub is asked for everything
+	trial    *trial    // nil: nobody's word is in doubt
 }
 
 func newCompany(me string, etag ref.ETag, m chunk.Map, proven bool) *company {
@@ -218,7 +220,7 @@ func (f *fetch) makeOrigin(m *member) {
 	f.plan.Limit(m.id, chunk.NewHave(f.m.Len()))
 	f.plan.Origin(m.id)
 	for _, cell := range f.co.cross.Claims() {
-		f.plan.Gain(m.id, f.co.grid.Chunks(cell))
+		f.open(m, f.co.grid.Chunks(cell))
 	}
 }
 
@@ -259,7 +261,25 @@ func (f *fetch) claim(m *member) bool {
 // claimed tells everybody of a claim and opens the cell to the origin.
 func (f *fetch) claimed(cell int) {
 	f.co.bulletin.claimed(cell, true)
-	f.eachOrigin(func(id int) { f.plan.Gain(id, f.co.grid.Chunks(cell)) })
+	for _, m := range f.crowd.all {
+		if m.origin() {
+			f.open(m, f.co.grid.Chunks(cell))
+		}
+	}
+}
+
+// open lets an origin be asked for chunks; the Hub only for those that no neighbour
+// has in another file.
+func (f *fetch) open(m *member, s chunk.Span) {
+	if f.lacking == nil || m.Kind() != source.Hub {
+		f.plan.Gain(m.id, s)
+		return
+	}
+	for i := s.First; i < s.End; i++ {
+		if f.lacking.Has(i) {
+			f.plan.Gain(m.id, chunk.Span{First: i, End: i + 1})
+		}
+	}
 }
 
 // unclaim takes a claim back; that of crossing is gone by now.
@@ -508,6 +528,27 @@ func (f *fetch) keepCompany(now time.Time) {
 	f.co.cross.Draws(crossingID(f.co.me), draws)
 	f.co.bulletin.draw(draws)
 	f.co.watch.Tick(fellows, origins, drawing, f.m.Size()-f.done())
+	f.impasse(now)
+}
+
+// standstill is how long nothing at all may be under way before the crowd's rules
+// are put aside: a download must not hang on what others promised.
+const standstill = 5 * time.Second
+
+// impasse opens everything to the origin where nobody does anything any more.
+func (f *fetch) impasse(now time.Time) {
+	if !f.co.on || len(f.errands) > 0 || f.copying > 0 {
+		f.co.still = time.Time{}
+		return
+	}
+	if f.co.still.IsZero() {
+		f.co.still = now
+	}
+	if now.Sub(f.co.still) > standstill {
+		f.log.Warn("the crowd has come to a standstill; the rest is drawn from the Hub")
+		f.co.still, f.co.alone = time.Time{}, true
+		f.eachOrigin(func(id int) { f.plan.Gain(id, chunk.Span{End: f.m.Len()}) })
+	}
 }
 
 // errSuspect says why a fellow is dropped whose word turned out wrong.

@@ -24,8 +24,8 @@ func (f *fetch) mayHub(m *member, now time.Time) bool {
 		return false
 	}
 	wanted := f.hubWanted(now)
-	if f.co.on {
-		return wanted // for what this node has claimed
+	if f.co.on { // for what this node has claimed
+		return wanted || f.lacking != nil
 	}
 	if wanted {
 		f.plan.Limit(m.id, nil)
@@ -89,7 +89,7 @@ func (f *fetch) hubBegan() bool {
 // Hub helps when nobody else is there, when the peers bring nothing or too
 // little, and rests again once they do well.
 func (f *fetch) hubWanted(now time.Time) bool {
-	if f.co.trial != nil {
+	if f.co.trial != nil || f.co.alone {
 		return true
 	}
 	since := now.Sub(f.began)

@@ -71,6 +71,8 @@ type Transfer struct {
 	mu        sync.Mutex // guards what follows
 	flights   map[ref.ETag]*flight
 	companies map[ref.ETag]*company
+	meetings  meetings
+	owes      bool
 }
 
 // New makes a Transfer; it starts nothing.
@@ -247,10 +249,14 @@ func (t *Transfer) keep(etag ref.ETag, c *company) (leave func(whole bool)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.companies[etag] = c
+	for _, s := range t.meetings.take(etag, time.Now()) {
+		c.meet(s)
+	}
 	return func(whole bool) {
 		c.bulletin.end(whole)
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		t.owes = t.owes || whole && c.owes()
 		if t.companies[etag] == c {
 			delete(t.companies, etag)
 		}
@@ -268,16 +274,24 @@ func (t *Transfer) News(etag ref.ETag) (peer.Feed, bool) {
 	return c.bulletin, true
 }
 
-// Meet introduces a node that asked about a blob: it is fetching it as well.
+// Meet introduces a node that asked about a blob: it is fetching it as well. Where
+// the blob is not being fetched, but soon is, it will be known.
 func (t *Transfer) Meet(etag ref.ETag, s source.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.companies[etag]; c != nil {
-		select {
-		case c.met <- s:
-		default: // it will be found
-		}
+		c.meet(s)
+		return
 	}
+	t.meetings.add(meeting{etag, s, time.Now()})
+}
+
+// Owes tells whether a download that has ended drew something from the Hub that no
+// fellow had by then.
+func (t *Transfer) Owes() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owes
 }
 
 // Active is a look at every fetch under way.

@@ -29,7 +29,7 @@ func atMost(t *testing.T, rate, bytes int64, began time.Time) {
 // slow, so the Hub is left alone, and nobody is said to have stalled.
 func TestLimitedDownloadIsNotHelped(t *testing.T) {
 	t.Parallel()
-	const rate, size = 2_000_000, 8_000_000
+	const rate, size = 2_000_000, 6_000_000
 	for name, c := range map[string]struct {
 		node int64
 		ask  int64

@@ -281,6 +281,9 @@ func (c *Crossing) Claims() []int {
 	return out
 }
 
+// Unspread is how many of the cells that this node has drawn no fellow has.
+func (c *Crossing) Unspread() int { return c.unspread }
+
 // Fellows is how many others are known to fetch the blob.
 func (c *Crossing) Fellows() int { return len(c.fellows) }
 

@@ -168,8 +168,16 @@ type Having struct {
 }
 
 // Have asks how much of a blob the node has.
-func (s *Source) Have(ctx context.Context, b ref.Blob) (Having, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+string(b.ETag), nil)
+func (s *Source) Have(ctx context.Context, b ref.Blob) (Having, error) { return s.have(ctx, b, "") }
+
+// Greet is Have for somebody who fetches the blob: a node that does as well, or will
+// within the next minute, follows whoever greets it.
+func (s *Source) Greet(ctx context.Context, b ref.Blob) (Having, error) {
+	return s.have(ctx, b, "?"+s.self().query())
+}
+
+func (s *Source) have(ctx context.Context, b ref.Blob, query string) (Having, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.base+string(b.ETag)+query, nil)
 	if err != nil {
 		return Having{}, err
 	}

@@ -33,7 +33,8 @@ import (
 //	32 …    hashes
 //
 // Node, name and port say who asks, so that it is followed in turn; without a
-// port it cannot be.
+// port it cannot be. They may also stand in the question of who fetches a blob how
+// much of it is here.
 const (
 	PathFeeds = "/v1/feeds/"
 

@@ -162,7 +162,7 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		s.refuseHeld(w, etag, err)
+		s.refuseHeld(w, r, etag, err)
 		return
 	}
 	defer held.Close()
@@ -214,7 +214,10 @@ func (s *Server) contentMap(w http.ResponseWriter, r *http.Request) {
 	s.sendMap(w, r, m)
 }
 
-func (s *Server) refuseHeld(w http.ResponseWriter, etag ref.ETag, err error) {
+func (s *Server) refuseHeld(w http.ResponseWriter, r *http.Request, etag ref.ETag, err error) {
+	if r.Method == http.MethodHead {
+		s.meet(etag, r)
+	}
 	if have, size, ok := s.Store.Have(etag); ok {
 		w.Header().Set(HeaderHave, fmt.Sprintf("%d %d", have, size))
 	}
