@@ -60,8 +60,8 @@ type member struct {
 	following bool   // its news are coming
 	heard     bool   // the first of them have come
 	joined    time.Time
-	whole     bool   // it has all of the blob by now
-	draws     bool   // it draws from the origin
+	whole     bool // it has all of the blob by now
+	draws     bool // it draws from the origin
 	told      map[int]told
 	covered   ranges // what it has
 }

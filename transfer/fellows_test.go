@@ -214,4 +214,3 @@ func TestRanges(t *testing.T) {
 	require.Equal(t, ranges{{0, 3}, {10, 15}, {35, 40}, {50, 60}}, r.cut(15, 35))
 	require.Equal(t, ranges{{55, 60}}, r.cut(0, 55))
 }
-
