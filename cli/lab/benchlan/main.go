@@ -3,7 +3,8 @@
 // nginx, on loopback and over 1 Gbit/s, and from four holders of 250 Mbit/s
 // against aria2 with four addresses. From one holder hffs fetches a plain file
 // and one with a Xet hash, so that what each kind of verifying costs can be held
-// against curl, which verifies nothing.
+// against curl, which verifies nothing. Crowds of fetchers, from one seed or from a
+// slow origin, are held against libtorrent.
 //
 // All contenders of a figure take turns, round after round, after one round
 // that does not count; what is printed are medians and their ratios. Absolute
@@ -12,7 +13,8 @@
 // for the kernel's work.
 //
 // Read figures.go for what is compared, contenders.go for who runs, measure.go
-// for what is counted, table.go for what is printed.
+// for what is counted, table.go for what is printed; crowd.go and torrent.go are
+// all that for crowds.
 package main
 
 import (
