@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"hffs/cache/chunk"
 	"hffs/cache/disk"
@@ -225,6 +226,9 @@ func (p *Partial) forget() error {
 	p.c.mu.Lock()
 	_, listed := p.c.partials[p]
 	delete(p.c.partials, p)
+	if listed {
+		p.c.fetched = time.Now()
+	}
 	p.c.shown = nil
 	p.c.mu.Unlock()
 	if listed {

@@ -148,6 +148,7 @@ type Cache struct {
 	checked  map[string]record
 	places   map[ref.ETag]map[string]bool // checked files by content
 	partials map[*Partial]bool
+	fetched  time.Time // when a fetch last ended
 	queue    queue
 	looked   bool      // the whole cache was looked through once
 	shown    *Holdings // nil when it must be built anew

@@ -19,6 +19,11 @@ const (
 	// learnPause spaces looks at what is to be indexed; where they take long
 	// they are longer apart.
 	learnPause = 50 * time.Millisecond
+	// fetchPause keeps indexing from a processor that fetches need, here and on the
+	// machines that fetch the same file from us; but not for longer than fetchMost.
+	fetchPause = 2 * time.Second
+	fetchLook  = 250 * time.Millisecond
+	fetchMost  = time.Minute
 )
 
 // indexAll keeps the index true to what is here. Hashing goes first: what was not
@@ -28,6 +33,9 @@ func (c *Cache) indexAll(ctx context.Context) error {
 		select {
 		case <-c.learn:
 		case <-ctx.Done():
+			return nil
+		}
+		if !c.awaitFetches(ctx) {
 			return nil
 		}
 		start := time.Now()
@@ -42,6 +50,24 @@ func (c *Cache) indexAll(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// awaitFetches waits until no fetch is under way, nor has ended a moment ago.
+func (c *Cache) awaitFetches(ctx context.Context) bool {
+	for end := time.Now().Add(fetchMost); c.fetching() && time.Now().Before(end); {
+		select {
+		case <-time.After(fetchLook):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Cache) fetching() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.partials) > 0 || time.Since(c.fetched) < fetchPause
 }
 
 // toIndex forgets what is gone and says what is to be indexed, small blobs first.

@@ -215,7 +215,7 @@ func (a *app) agrees(cfg node.Config, theirs control.Env) bool {
 	switch {
 	case a.getenv("HF_ENDPOINT") != "" && !slices.Equal(mine.Endpoints, theirs.Endpoints):
 		return false
-	case mine.Offline && !theirs.Offline:
+	case mine.Offline && !theirs.Offline, mine.NoXet && !theirs.NoXet:
 		return false
 	}
 	return mine.Token == "" || mine.Token == theirs.Token

@@ -4,8 +4,7 @@
 // Read it in this order: [Peer] and [Finder] are all that the rest of hffs
 // sees. [MDNS] is the finder that needs no set-up; its record stands in
 // wire.go, its servers in announce.go, its questions in query.go, and the
-// rhythm of asking in mdns.go. [Ask] is the same question for somebody who only
-// passes by. [Static] and [Remembered] know peers where multicast does not
+// rhythm of asking in mdns.go. [Static] and [Remembered] know peers where multicast does not
 // reach, [Memory] serves tests, and [Both] runs several finders as one.
 // [WatchAddrs] tells the other half: under which addresses this machine can be
 // found.
@@ -30,7 +29,7 @@ type Peer struct {
 	Member string       // name of its process in the swarm; empty for static peers
 	Node   string       // stable node id, 16 hex digits; empty if unknown
 	Addrs  []netip.Addr // best first for this machine; never another host's loopback
-	Gossip uint16       // port of its gossip, TCP and UDP
+	Gossip uint16       // port of its gossip, TCP and UDP; 0: it passes by and cannot be joined
 	Door   uint16       // port of its HTTP door; 0 if unknown
 	From   string       // who found it: "mdns", "static", "remembered" or "memory"
 }

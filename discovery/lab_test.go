@@ -74,7 +74,7 @@ func playNode(n string) {
 		case "nudge":
 			m.Nudge()
 		case "ask":
-			_ = json.NewEncoder(os.Stderr).Encode(Ask(ctx, AskConfig{Swarm: swarmA}))
+			_ = json.NewEncoder(os.Stderr).Encode(ask(ctx, MDNSConfig{Swarm: swarmA}))
 		}
 	}
 	cancel()

@@ -49,6 +49,9 @@ type MDNSConfig struct {
 	// Loopback uses loopback alone: several nodes of one machine, unseen by
 	// the network.
 	Loopback bool
+	// AtOnce reports each candidate as soon as it answers, and not when the round
+	// has ended: for somebody who looks for few and has no time.
+	AtOnce bool
 	// Log is where news and trouble go; nil means nowhere.
 	Log *slog.Logger
 }
@@ -61,7 +64,7 @@ type MDNS struct {
 	cfg       MDNSConfig
 	announcer *announcer
 	nudge     chan struct{}
-	ask       func(context.Context, func(link) (bool, bool)) ([]heard, []link)
+	ask       func(context.Context, func(link) (bool, bool), func(heard, []link)) ([]heard, []link)
 
 	mu    sync.Mutex // guards heard
 	heard string
@@ -84,8 +87,11 @@ func NewMDNS(cfg MDNSConfig) *MDNS {
 	return &MDNS{
 		cfg:   cfg,
 		nudge: make(chan struct{}, 1),
-		ask: func(ctx context.Context, f func(link) (bool, bool)) ([]heard, []link) {
-			return a.round(ctx, f, func(heard) bool { return false })
+		ask: func(ctx context.Context, f func(link) (bool, bool), tell func(heard, []link)) ([]heard, []link) {
+			return a.round(ctx, f, func(h heard, here []link) bool {
+				tell(h, here)
+				return false
+			})
 		},
 		announcer: &announcer{
 			service: cfg.Service, self: cfg.Self, members: cfg.Members, scan: scan,
@@ -212,7 +218,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (m *MDNS) once(ctx context.Context, round int, wait time.Duration, found func(Peer)) {
 	asking, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	hs, here := m.ask(asking, m.families(round))
+	hs, here := m.ask(asking, m.families(round), func(h heard, here []link) {
+		if m.cfg.AtOnce {
+			m.report(ctx, peersOf(m.ours([]heard{h}), here), found)
+		}
+	})
 	hs = m.ours(hs)
 	m.note(hs)
 	if round >= fastRounds { // by now the wiring has settled on an address
@@ -220,12 +230,16 @@ func (m *MDNS) once(ctx context.Context, round int, wait time.Duration, found fu
 	}
 	peers := peersOf(hs, here)
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	m.report(ctx, peers, found)
+	m.hint(len(here) > 0, len(hs) > 0)
+}
+
+func (m *MDNS) report(ctx context.Context, peers []Peer, found func(Peer)) {
 	for _, p := range peers {
 		if ctx.Err() == nil && !m.cfg.IsMember(p.Member) {
 			found(p)
 		}
 	}
-	m.hint(len(here) > 0, len(hs) > 0)
 }
 
 // families asks both ways at first, later only where answers came from.

@@ -97,6 +97,21 @@ func selfOnLo(node, boot string, swarm string, port uint16) Self {
 	return Self{Member: node + "-" + boot, Node: node, Swarm: swarm, Addrs: addrs("127.0.0.1"), Gossip: port, Door: port + 1}
 }
 
+// ask asks up to three times, until somebody answers.
+func ask(ctx context.Context, cfg MDNSConfig) (peers []Peer) {
+	m := NewMDNS(cfg)
+	everyWay := func(link) (bool, bool) { return true, true }
+	for range 3 {
+		asking, cancel := context.WithTimeout(ctx, fastWait)
+		hs, here := m.ask(asking, everyWay, func(heard, []link) {})
+		cancel()
+		if peers = peersOf(m.ours(hs), here); len(peers) > 0 {
+			break
+		}
+	}
+	return peers
+}
+
 // await reads until a peer is there that meets the condition.
 func await(t testing.TB, peers <-chan Peer, what string, is func(Peer) bool) Peer {
 	t.Helper()
@@ -161,6 +176,40 @@ func TestMDNSReportsCandidatesOnly(t *testing.T) {
 	}
 }
 
+// TestWhoPassesByIsFound has one that has a door and no gossip, and one that asks
+// for it and is told before the round has ended.
+func TestWhoPassesByIsFound(t *testing.T) {
+	t.Parallel()
+	service := freshService(t)
+	passing := selfOnLo(nodeB, "00000001", swarmA, 0)
+	passing.Door = 4713
+	announce(t, service, passing)
+	want := Peer{passing.Member, passing.Node, passing.Addrs, 0, 4713, "mdns"}
+	for _, atOnce := range []bool{false, true} {
+		m := NewMDNS(MDNSConfig{Swarm: swarmA, Service: service, Loopback: true, AtOnce: atOnce})
+		require.Equal(t, want, await(t, run(t, m), "who passes by", gossipPort(0)))
+	}
+}
+
+// TestAtOnceDoesNotWaitForTheRound has a round that only ends with the search.
+func TestAtOnceDoesNotWaitForTheRound(t *testing.T) {
+	t.Parallel()
+	somebody := heard{Self: Self{Member: "b", Swarm: swarmA, Addrs: addrs("10.0.0.2"), Door: 1}, source: netip.MustParseAddr("10.0.0.2")}
+	m := NewMDNS(MDNSConfig{Swarm: swarmA, AtOnce: true})
+	m.ask = func(ctx context.Context, _ func(link) (bool, bool), tell func(heard, []link)) ([]heard, []link) {
+		stranger := somebody
+		stranger.Swarm = swarmB
+		tell(stranger, nil)
+		tell(somebody, nil)
+		require.Error(t, ctx.Err(), "the report has ended the search")
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var found []Peer
+	m.keepAsking(ctx, func(p Peer) { found = append(found, p); cancel() })
+	require.Equal(t, []Peer{{Member: "b", Addrs: addrs("10.0.0.2"), Door: 1, From: "mdns"}}, found)
+}
+
 func TestMDNSTakesUpANewName(t *testing.T) {
 	t.Parallel()
 	service := freshService(t)
@@ -187,29 +236,26 @@ func TestMDNSTakesUpANewName(t *testing.T) {
 	require.Contains(t, []string{"lo", "lo0"}, other.Heard())
 }
 
-func TestAsk(t *testing.T) {
+func TestWhoIsThereAnswers(t *testing.T) {
 	t.Parallel()
 	service := freshService(t)
-	require.Empty(t, Ask(t.Context(), AskConfig{Swarm: swarmA, Service: service, Loopback: true}))
-	require.Empty(t, Ask(t.Context(), AskConfig{Swarm: swarmA, Service: service, Interfaces: []string{"none such"}}))
+	cfg := MDNSConfig{Swarm: swarmA, Service: service, Loopback: true}
+	require.Empty(t, ask(t.Context(), cfg))
+	require.Empty(t, ask(t.Context(), MDNSConfig{Swarm: swarmA, Service: service, Interfaces: []string{"none such"}}))
 	announce(t, service, selfOnLo(nodeB, "00000009", swarmB, 9))
 	var nodes []*MDNS
 	for i := range 3 {
 		nodes = append(nodes, announce(t, service, selfOnLo(fmt.Sprintf("%016x", i), "00000001", swarmA, uint16(100+i))))
 	}
-	ask := func(want int) []Peer {
-		return Ask(t.Context(), AskConfig{Swarm: swarmA, Service: service, Loopback: true, Want: want})
-	}
-	require.Eventually(t, func() bool { return len(ask(0)) == 3 }, patience, time.Millisecond)
-	require.NotEmpty(t, ask(1))
+	require.Eventually(t, func() bool { return len(ask(t.Context(), cfg)) == 3 }, patience, time.Millisecond)
 
 	nodes[1].StopAnnouncing()
-	require.Len(t, ask(0), 2, "who says goodbye is not found any more")
+	require.Len(t, ask(t.Context(), cfg), 2, "who says goodbye is not found any more")
 	nodes[1].StopAnnouncing()
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Empty(t, Ask(ctx, AskConfig{Swarm: swarmA, Service: service, Loopback: true}))
+	require.Empty(t, ask(ctx, cfg))
 }
 
 func TestStopAnnouncingBeforeFind(t *testing.T) {
@@ -220,7 +266,7 @@ func TestStopAnnouncingBeforeFind(t *testing.T) {
 	m.StopAnnouncing()
 	announce(t, service, selfOnLo(nodeB, "00000001", swarmA, 2))
 	await(t, run(t, m), "the other node", gossipPort(2))
-	for _, p := range Ask(t.Context(), AskConfig{Swarm: swarmA, Service: service, Loopback: true}) {
+	for _, p := range ask(t.Context(), MDNSConfig{Swarm: swarmA, Service: service, Loopback: true}) {
 		require.EqualValues(t, 2, p.Gossip)
 	}
 }
@@ -271,8 +317,8 @@ func TestBadAnswersArePassedOver(t *testing.T) {
 		}
 	}()
 	var log bytes.Buffer
-	ask := AskConfig{Swarm: swarmA, Service: service, Loopback: true, Log: slog.New(slog.NewTextHandler(&log, nil))}
-	require.Equal(t, []Peer{{sample.Member, sample.Node, sample.Addrs, sample.Gossip, sample.Door, "mdns"}}, Ask(t.Context(), ask))
+	cfg := MDNSConfig{Swarm: swarmA, Service: service, Loopback: true, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	require.Equal(t, []Peer{{sample.Member, sample.Node, sample.Addrs, sample.Gossip, sample.Door, "mdns"}}, ask(t.Context(), cfg))
 	require.Equal(t, 1, strings.Count(log.String(), "another version"), "said once: %s", log.String())
 	in.Close()
 	<-answered
@@ -303,7 +349,7 @@ func quiet(cfg MDNSConfig, answer func(round int) ([]heard, []link)) (m *MDNS, a
 	m = NewMDNS(cfg)
 	asked = new([]time.Duration)
 	start := time.Now()
-	m.ask = func(ctx context.Context, _ func(link) (bool, bool)) ([]heard, []link) {
+	m.ask = func(ctx context.Context, _ func(link) (bool, bool), _ func(heard, []link)) ([]heard, []link) {
 		*asked = append(*asked, time.Since(start))
 		<-ctx.Done()
 		return answer(len(*asked) - 1)

@@ -44,10 +44,10 @@ type asker struct {
 	newer   sync.Once // says that there are nodes of another version
 }
 
-// round asks once and collects the answers until ctx ends, or until enough says
-// so. The families function tells how to ask on a link. The links asked come
+// round asks once and collects the answers until ctx ends, or until enough, which
+// sees each as it comes, says so. The families function tells how to ask on a link. The links asked come
 // back with the answers, as what a shared subnet is judged by.
-func (a *asker) round(ctx context.Context, families func(link) (v4, v6 bool), enough func(heard) bool) ([]heard, []link) {
+func (a *asker) round(ctx context.Context, families func(link) (v4, v6 bool), enough func(h heard, here []link) bool) ([]heard, []link) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	all, err := a.scan()
@@ -68,7 +68,7 @@ func (a *asker) round(ctx context.Context, families func(link) (v4, v6 bool), en
 	go func() { wg.Wait(); close(answers) }()
 	var hs []heard
 	for h := range answers {
-		if hs = append(hs, h); enough(h) || len(hs) >= 4*maxPeers {
+		if hs = append(hs, h); enough(h, all) || len(hs) >= 4*maxPeers {
 			cancel()
 		}
 	}

@@ -15,13 +15,16 @@ import (
 // A node is one instance of the DNS-SD service "_hffs._tcp" in "local.":
 //
 //	_hffs._tcp.local.           PTR  <member>._hffs._tcp.local.
-//	<member>._hffs._tcp.local.  SRV  <gossip port> <member>.hffs.local.
+//	<member>._hffs._tcp.local.  SRV  <gossip port, or 0> <member>.hffs.local.
 //	<member>._hffs._tcp.local.  TXT  "v=1" "s=<swarm>" "a=<addr>,…" "n=<node>" "p=<door port>"
 //	<member>.hffs.local.        A    the first two addresses (or AAAA)
 //
 // The addresses that count are those of the TXT record: of several A records
 // many clients keep only the last, and a host with two networks has to name
 // both. Nothing private is in it: no user, path, model or token.
+//
+// Gossip port 0 is that of a node that is here for one download: it has a door and
+// no gossip.
 const (
 	serviceName = "_hffs._tcp"
 	domain      = "local."
@@ -53,7 +56,7 @@ type Self struct {
 	Node   string       // stable node id, 16 hex digits
 	Swarm  string       // swarm id, 16 hex digits
 	Addrs  []netip.Addr // where it can be reached, best first
-	Gossip uint16       // port of its gossip
+	Gossip uint16       // port of its gossip; 0: it has a door alone
 	Door   uint16       // port of its HTTP door
 }
 
@@ -158,13 +161,15 @@ func (s Self) records(service string, q dns.Question) []dns.RR {
 	for _, a := range s.Addrs[:min(len(s.Addrs), ownHosts)] {
 		ips = append(ips, net.IP(a.AsSlice()))
 	}
-	if !isMember(s.Member) || len(ips) == 0 {
+	if !isMember(s.Member) || len(ips) == 0 || s.Gossip == 0 && s.Door == 0 {
 		return nil
 	}
-	zone, err := mdns.NewMDNSService(s.Member, service, domain, s.Member+hostDomain, int(s.Gossip), ips, s.txt())
+	const some = 1 // the library takes no port for a mistake
+	zone, err := mdns.NewMDNSService(s.Member, service, domain, s.Member+hostDomain, some, ips, s.txt())
 	if err != nil {
 		return nil
 	}
+	zone.Port = int(s.Gossip)
 	return zone.Records(q)
 }
 
@@ -212,6 +217,7 @@ func instance(rrs []dns.RR, suffix string) (string, bool) {
 // describe puts together what the records say of one member.
 func describe(member, name string, rrs []dns.RR) (s Self, err error) {
 	var port uint16
+	served := false
 	err = errors.New("answer without TXT record")
 	for _, rr := range rrs {
 		if rr.Header().Name != name {
@@ -219,12 +225,12 @@ func describe(member, name string, rrs []dns.RR) (s Self, err error) {
 		}
 		switch rr := rr.(type) {
 		case *dns.SRV:
-			port = rr.Port
+			port, served = rr.Port, true
 		case *dns.TXT:
 			s, err = parseTXT(rr.Txt)
 		}
 	}
-	if err == nil && port == 0 {
+	if err == nil && (!served || port == 0 && s.Door == 0) {
 		err = errors.New("answer without port")
 	}
 	s.Member, s.Gossip = member, port

@@ -33,6 +33,11 @@ func TestAnswerComesBackAsItWas(t *testing.T) {
 	got, err := parseAnswer(answer(t, sample, 7), serviceName, 7)
 	require.NoError(t, err)
 	require.Equal(t, sample, got)
+	passing := sample
+	passing.Gossip = 0
+	got, err = parseAnswer(answer(t, passing, 7), serviceName, 7)
+	require.NoError(t, err)
+	require.Equal(t, passing, got, "who passes by has a door and no gossip")
 }
 
 func TestAnswerStaysInOnePacket(t *testing.T) {
@@ -57,7 +62,7 @@ func TestNothingIsAnnouncedWithoutNameOrAddress(t *testing.T) {
 		"no address":  func(s *Self) { s.Addrs = nil },
 		"no member":   func(s *Self) { s.Member = "" },
 		"dotted name": func(s *Self) { s.Member = "a.b" },
-		"no port":     func(s *Self) { s.Gossip = 0 },
+		"no port":     func(s *Self) { s.Gossip, s.Door = 0, 0 },
 	} {
 		s := sample
 		change(&s)
@@ -106,6 +111,17 @@ func TestForeignAnswersArePassedOver(t *testing.T) {
 	}
 	asIs := func(*dns.Msg) {}
 	ours := serviceName + "." + domain
+	header := func(rrtype uint16) dns.RR_Header {
+		return dns.RR_Header{Name: "a." + ours, Rrtype: rrtype, Class: dns.ClassINET}
+	}
+	txt := func(more ...string) dns.RR {
+		return &dns.TXT{Hdr: header(dns.TypeTXT), Txt: append([]string{"v=1", "s=" + swarmA}, more...)}
+	}
+	srv := func(port uint16) dns.RR {
+		return &dns.SRV{Hdr: header(dns.TypeSRV), Port: port, Target: "a" + hostDomain}
+	}
+	_, err := parseAnswer(pack(asIs, ptr(ours, "a."+ours), txt("p=7"), srv(0)), serviceName, 7)
+	require.NoError(t, err, "what follows lacks something")
 	for name, b := range map[string][]byte{
 		"a printer":            pack(asIs, ptr("_ipp._tcp.local.", "laser._ipp._tcp.local.")),
 		"a name with dots":     pack(asIs, ptr(ours, "a.b."+ours)),
@@ -114,6 +130,8 @@ func TestForeignAnswersArePassedOver(t *testing.T) {
 		"a question":           pack(func(m *dns.Msg) { m.Response = false }, ptr(ours, "a."+ours)),
 		"to somebody else":     pack(func(m *dns.Msg) { m.Id = 8 }, ptr(ours, "a."+ours)),
 		"name without records": pack(asIs, ptr(ours, "a."+ours)),
+		"name without port":    pack(asIs, ptr(ours, "a."+ours), txt("p=7")),
+		"name without door":    pack(asIs, ptr(ours, "a."+ours), txt(), srv(0)),
 		"nothing":              nil,
 		"too long":             make([]byte, maxPacket+1),
 	} {
@@ -145,7 +163,7 @@ func FuzzParseAnswer(f *testing.F) {
 	f.Add(answer(f, sample, 7))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, err := parseAnswer(b, serviceName, 7); err == nil && (!isMember(s.Member) || s.Gossip == 0 || !isID(s.Swarm)) {
+		if s, err := parseAnswer(b, serviceName, 7); err == nil && (!isMember(s.Member) || s.Gossip == 0 && s.Door == 0 || !isID(s.Swarm)) {
 			t.Fatalf("%q gave %+v", b, s)
 		}
 	})

@@ -34,13 +34,13 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board) (fr
 	if e.Blob.Xet == "" || e.Blob.Size < contentMin || part.Map().Step() == 0 {
 		return 0, nil
 	}
-	m, lies, ok := t.contentMap(ctx, e)
+	m, found, lies, ok := t.contentMap(ctx, e)
 	switch {
 	case ok && t.cfg.Learn != nil:
 		t.cfg.Learn(ctx, e) // working out a map has learnt them already
 	case !ok && t.cfg.Derive != nil:
 		var err error
-		if m, fresh, err = t.derive(ctx, part, b); err != nil {
+		if m, fresh, err = t.derive(ctx, part, b, newMost(e, found)); err != nil {
 			t.cfg.Log.Debug("the map of chunks is not worked out", "file", e, "err", err)
 			return 0, lies
 		}
@@ -60,10 +60,20 @@ type lie struct {
 	err error
 }
 
+// newMost is how many bytes may be fetched to work out a map. More than that is
+// better fetched in the ordinary way, from all sources at once; and so it is sooner
+// where others fetch the blob too, since each of them would fetch the same.
+func newMost(e ref.Entry, found Found) int64 {
+	if len(found.Fellows) > 0 {
+		return e.Blob.Size / 8
+	}
+	return e.Blob.Size / 2
+}
+
 // derive works out the map that nobody has.
-func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board) (m chunk.Map, fresh int64, err error) {
+func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board, most int64) (m chunk.Map, fresh int64, err error) {
 	var sent atomic.Int64
-	m, err = t.cfg.Derive(ctx, part.Entry(), part.Ahead(), func(off int64, data []byte) error {
+	m, err = t.cfg.Derive(ctx, part.Entry(), part.Ahead(), most, func(off int64, data []byte) error {
 		done := sent.Add(int64(len(data)))
 		b.update(func(p *Progress) { p.Phase, p.Done = PhaseFetch, done })
 		return part.Put(off, data)
@@ -71,13 +81,14 @@ func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board) (m
 	return m, sent.Load(), err
 }
 
-// contentMap finds a blob's map: here, or with a peer that holds it.
-func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (chunk.Map, []lie, bool) {
+// contentMap finds a blob's map: here, or with a peer that holds it. It tells who
+// was found, if it had to look.
+func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (m chunk.Map, found Found, lies []lie, ok bool) {
 	if m, err := t.cfg.Cache.ContentMap(e.Blob); err == nil && m.Verify(e.Blob.Xet, e.Blob.Size) == nil {
-		return m, nil, true
+		return m, found, nil, true
 	}
 	if t.cfg.Peers == nil {
-		return chunk.Map{}, nil, false
+		return m, found, nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, mapDeadline)
 	defer cancel()
@@ -85,7 +96,8 @@ func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (chunk.Map, []li
 	if err != nil {
 		t.cfg.Log.Debug("looked for peers", "file", e, "err", err)
 	}
-	return t.askMap(ctx, e, found.Holders)
+	m, lies, ok = t.askMap(ctx, e, found.Holders)
+	return m, found, lies, ok
 }
 
 // askMap takes the first map that the Hub's hash proves.
@@ -110,7 +122,8 @@ func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Sourc
 				defer func() { <-places }()
 				var err error
 				if a.m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrRefused) {
-					a.lie = lie{p, fmt.Errorf("%s told a wrong map of the file: %w", p.Name(), err)}
+					t.cfg.Log.Debug("a map is wrong", "source", p.Name(), "err", err)
+					a.lie = lie{p, fmt.Errorf("%s told a map of the file that the Hub's hash does not prove", p.Name())}
 				} else if err != nil {
 					t.cfg.Log.Debug("asked for a map", "source", p.Name(), "err", err)
 				}

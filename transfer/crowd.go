@@ -59,9 +59,11 @@ type member struct {
 	node      string // its identity; empty: it is none
 	following bool   // its news are coming
 	heard     bool   // the first of them have come
+	again     bool   // it has asked here since it was asked: it has begun
 	joined    time.Time
 	whole     bool // it has all of the blob by now
 	draws     bool // it draws from the origin
+	left      bool // nobody is at its door any more: it was here for this download
 	told      map[int]told
 	covered   ranges // what it has
 }

@@ -21,6 +21,7 @@ type errand struct {
 	from   *member       // the owner's, but for flowed
 	source source.Source // what from was when it was sent
 	end    atomic.Int64  // chunk before which to stop
+	at     int           // the owner's: the chunk that it ended with
 	alive  atomic.Int64  // when bytes last arrived, Unix nanoseconds
 	began  time.Time
 	waited atomic.Int64 // nanoseconds to the first byte; 0: none yet

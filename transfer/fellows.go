@@ -87,6 +87,10 @@ func crossingID(node string) crossing.ID {
 	return crossing.ID(h)
 }
 
+// owes tells whether this node has drawn something that no fellow has yet. It is for
+// when the owner has ended.
+func (c *company) owes() bool { return c.on && c.cross.Fellows() > 0 && c.cross.Unspread() > 0 }
+
 func (c *company) now() time.Duration { return time.Since(c.began) }
 
 func (c *company) name(by string) uint16 {
@@ -160,6 +164,18 @@ func (f *fetch) follow(ctx context.Context, fellow source.Fellow) {
 		err := fellow.Follow(ctx, f.entry.Blob, func(news []source.News) { tell(fellowNews{m: m, news: news}) })
 		tell(fellowNews{m: m, over: true, err: err})
 	})
+}
+
+// greeted takes in a node that has asked here about the blob: so it fetches it, even
+// where it said otherwise a moment ago.
+func (f *fetch) greeted(ctx context.Context, s source.Source) {
+	if m := f.crowd.find(s); m != nil && m.node != "" {
+		m.again = m.following && !m.heard
+		if !m.following {
+			m.rest = time.Time{}
+		}
+	}
+	f.welcome(ctx, []source.Source{s})
 }
 
 func (f *fetch) following() (n int) {
@@ -348,9 +364,9 @@ func (f *fetch) voucher(i int) string {
 }
 
 // hearFellow takes in what a fellow told.
-func (f *fetch) hearFellow(n fellowNews) {
+func (f *fetch) hearFellow(ctx context.Context, n fellowNews) {
 	m := n.m
-	m.heard = true
+	m.heard = m.heard || !n.over
 	for _, news := range n.news {
 		f.hearNews(m, news)
 	}
@@ -363,8 +379,15 @@ func (f *fetch) hearFellow(n fellowNews) {
 	}
 	f.log.Debug("a fellow is gone", "source", m.Name(), "err", n.err)
 	delete(f.co.known, crossingID(m.node)) // until it is found again
-	m.rest = time.Now().Add(busyRest)
 	f.bereave(m)
+	if m.again {
+		m.again = false
+		if fellow, ok := m.Source.(source.Fellow); ok {
+			f.follow(ctx, fellow)
+			return
+		}
+	}
+	m.rest = time.Now().Add(busyRest)
 }
 
 // bereave forgets what a fellow had and claimed.

@@ -2,8 +2,11 @@ package transfer
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -213,4 +216,25 @@ func TestRanges(t *testing.T) {
 	require.Equal(t, stretch{40, 40}, r.around(40))
 	require.Equal(t, ranges{{0, 3}, {10, 15}, {35, 40}, {50, 60}}, r.cut(15, 35))
 	require.Equal(t, ranges{{55, 60}}, r.cut(0, 55))
+}
+
+// TestFellowsMayLeave: one that has what it wanted and is not there any more is no
+// news for the user; one that is there and breaks off is.
+func TestFellowsMayLeave(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		told bool
+	}{
+		"nobody at the door": {fmt.Errorf("ask desk-1: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), false},
+		"breaks off":         {fmt.Errorf("ask desk-1: %w", &net.OpError{Op: "read", Err: syscall.ECONNRESET}), true},
+	} {
+		w := newWorld(t, big)
+		w.theHub()
+		f := w.fellow("desk-1", w.content, 0, 41, "")
+		f.news = append(f.news, source.News{Kind: source.NewsWhole})
+		f.fail = c.err
+		r := w.get()
+		require.Equal(t, c.told, len(r.Notes) > 0, "%s: %v", name, r.Notes)
+	}
 }

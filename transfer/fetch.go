@@ -20,18 +20,21 @@ import (
 // Times the owner goes by.
 const (
 	tick        = 250 * time.Millisecond
-	relocate    = 5 * time.Second  // look for new holders
-	relocateNow = 1 * time.Second  // the same while there is none
-	busyRest    = 1 * time.Second  // for a source that has its hands full
-	quietWait   = 1 * time.Second  // for another process, before the user is told
-	stallPeer   = 1 * time.Second  // without a byte: others may take over
-	stallHub    = 3 * time.Second  //
-	giveUp      = 10 * time.Second // without a byte: the errand is over
-	peersAlone  = 1 * time.Second  // what the peers get to bring their first byte
-	inquiry     = 2 * time.Second  // what neighbours get to say which chunks they hold
-	slowAfter   = 1 * time.Second  // what they get to show their rate
-	slowPeers   = 8e6              // bytes per second of all peers together: below it, the Hub helps
-	maxRestarts = 5                // times that a whole with the wrong hash is tried again
+	relocate    = 5 * time.Second // look for new holders
+	relocateNow = 1 * time.Second // the same while there is none
+	youth       = 3 * time.Second // from the start on others may begin as well
+	// relocateYoung is the time between looks by then.
+	relocateYoung = 500 * time.Millisecond
+	busyRest      = 1 * time.Second  // for a source that has its hands full
+	quietWait     = 1 * time.Second  // for another process, before the user is told
+	stallPeer     = 1 * time.Second  // without a byte: others may take over
+	stallHub      = 3 * time.Second  //
+	giveUp        = 10 * time.Second // without a byte: the errand is over
+	peersAlone    = 1 * time.Second  // what the peers get to bring their first byte
+	inquiry       = 2 * time.Second  // what neighbours get to say which chunks they hold
+	slowAfter     = 1 * time.Second  // what they get to show their rate
+	slowPeers     = 8e6              // bytes per second of all peers together: below it, the Hub helps
+	maxRestarts   = 5                // times that a whole with the wrong hash is tried again
 )
 
 // fetch is one download; its run is the owner of everything in it.
@@ -210,9 +213,9 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		f.hearsay.hear(told)
 		return f.adopt()
 	case n := <-f.co.news:
-		f.hearFellow(n)
+		f.hearFellow(ctx, n)
 	case s := <-f.co.met:
-		f.welcome(ctx, []source.Source{s})
+		f.greeted(ctx, s)
 	case found := <-f.found:
 		f.asking, f.located, f.asked = false, true, time.Now()
 		fresh := f.take(found.Holders)
@@ -228,7 +231,7 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		for _, m := range f.crowd.all {
 			f.plan.Rate(m.id, m.rate/float64(max(1, m.errands)))
 		}
-		if wait := time.Since(f.asked); wait > relocate || wait > relocateNow && f.crowd.living(source.Peer) == 0 {
+		if time.Since(f.asked) > f.lookAgain() {
 			f.locate(ctx)
 		}
 		f.publish()
@@ -292,6 +295,18 @@ func (f *fetch) take(found []source.Source) []*member {
 		}
 	}
 	return fresh
+}
+
+// lookAgain is how long to wait before the next look for peers: a short while as
+// long as others may be beginning as well.
+func (f *fetch) lookAgain() time.Duration {
+	switch {
+	case time.Since(f.began) < youth:
+		return relocateYoung
+	case f.crowd.living(source.Peer) == 0:
+		return relocateNow
+	}
+	return relocate
 }
 
 // locate looks for peers without holding anything up.
@@ -428,6 +443,7 @@ func (f *fetch) hear(r report) error {
 		return nil
 	}
 	delete(f.errands, e.task.ID)
+	e.at, _ = f.plan.At(e.task.ID)
 	f.plan.Ended(e.task.ID)
 	f.released(e)
 	e.cancel()

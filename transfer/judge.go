@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
+	"hffs/cache/chunk"
 	"hffs/transfer/hub"
 	"hffs/transfer/source"
 	"hffs/transfer/verify"
@@ -124,6 +126,8 @@ func (f *fetch) judge(e *errand, err error) error {
 		f.drop(m, err, f.matters(m))
 	case errors.Is(err, source.ErrGone) && m.node != "":
 		f.strike(m, err, 0) // it is on its way there, or was
+	case errors.Is(err, source.ErrGone) && m.has != nil && m.has.Has(e.at):
+		f.misses(m, e.at)
 	case errors.Is(err, source.ErrGone):
 		f.drop(m, err, false)
 	case errors.Is(err, source.ErrBusy):
@@ -141,10 +145,19 @@ func (f *fetch) judge(e *errand, err error) error {
 	return nil
 }
 
+// misses takes a chunk off what a holder of some chunks was thought to have.
+func (f *fetch) misses(m *member, i int) {
+	f.log.Debug("a chunk is not there after all", "source", m.Name(), "chunk", i)
+	f.plan.Lose(m.id, chunk.Span{First: i, End: i + 1})
+	m.has.Remove(i)
+	f.limitHub()
+}
+
 // strike is what becomes of a source after a passing fault. It comes back when it
 // is found again later.
 func (f *fetch) strike(m *member, err error, wait time.Duration) {
 	now := time.Now()
+	m.left = m.node != "" && absent(err)
 	f.falter(m, err.Error())
 	if m.strike(now, err, wait) && (!f.crowd.last(m) || now.Sub(m.failing) > lastPatience) {
 		m.passing = true
@@ -155,7 +168,13 @@ func (f *fetch) strike(m *member, err error, wait time.Duration) {
 // matters tells whether the user should hear of a source's fault: not where one
 // way to the Hub silently takes the place of another.
 func (f *fetch) matters(m *member) bool {
-	return m.Kind() != source.Hub || f.crowd.living(source.Hub) <= 1
+	return !m.left && (m.Kind() != source.Hub || f.crowd.living(source.Hub) <= 1)
+}
+
+// absent tells whether nobody was at the door.
+func absent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // falter tells the user, once for each source, that it failed or fell silent

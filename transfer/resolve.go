@@ -39,8 +39,12 @@ type Resolver struct {
 	}
 	// Swarm is what the neighbours last knew; may be nil.
 	Swarm func(context.Context, ref.File) ([]Claim, error)
-	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger
+	// Others tells whether there are neighbours who may come to know; may be nil.
+	Others func(context.Context) bool
+	// Learnt is told what the Hub has said of a revision; may be nil.
+	Learnt func(f ref.File, c ref.Commit)
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger
 }
 
 // Resolve says what f is. A commit that was seen before needs no asking; a
@@ -51,11 +55,16 @@ func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
 			return Resolved{Entry: e}, nil
 		}
 	}
-	var passed []Note
-	e, err := r.Hub.Resolve(hub.Listen(ctx, func(line string) { passed = append(passed, Note{Text: line}) }), f)
+	e, passed, rumoured, err := r.askHub(ctx, f)
+	if rumoured != nil {
+		return *rumoured, nil
+	}
 	if err == nil {
 		if err := r.Cache.Remember(e); err != nil {
 			r.Log.Warn("entry was not recorded", "entry", e, "err", err)
+		}
+		if r.Learnt != nil && !ref.IsCommit(f.Revision) {
+			r.Learnt(f, e.Commit)
 		}
 		return Resolved{Entry: e, Notes: passed}, nil
 	}
@@ -66,6 +75,68 @@ func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
 		return r.lastKnown(ctx, f, err)
 	}
 	return r.refused(ctx, f, err)
+}
+
+// hush is how long the Hub may be silent before the neighbours are asked as well;
+// news is how old what they say may be to serve instead: then somebody has just
+// reached the Hub, and this machine does not.
+const (
+	hush     = 1 * time.Second
+	hushLook = 500 * time.Millisecond
+	news     = 30 * time.Second
+)
+
+// askHub asks the Hub, and when that is silent, whether a neighbour has just heard
+// from it.
+func (r *Resolver) askHub(ctx context.Context, f ref.File) (e ref.Entry, passed []Note, rumoured *Resolved, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		e      ref.Entry
+		passed []Note
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.e, a.err = r.Hub.Resolve(hub.Listen(ctx, func(line string) { a.passed = append(a.passed, Note{Text: line}) }), f)
+		answers <- a
+	}()
+	wait := time.NewTimer(hush)
+	defer wait.Stop()
+	for {
+		select {
+		case a := <-answers:
+			return a.e, a.passed, nil, a.err
+		case <-wait.C:
+			if res, ok := r.justHeard(ctx, f); ok {
+				return ref.Entry{}, nil, &res, nil
+			}
+			wait.Reset(hushLook)
+		}
+	}
+}
+
+// errSilent is why an answer of the neighbours serves.
+var errSilent = errors.New("the Hub is silent")
+
+// justHeard is what a neighbour has learnt from the Hub a moment ago.
+func (r *Resolver) justHeard(ctx context.Context, f ref.File) (Resolved, bool) {
+	if ref.IsCommit(f.Revision) || r.Others == nil {
+		return Resolved{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, hushLook)
+	defer cancel()
+	claims, err := r.ask(ctx, f)
+	if err != nil {
+		r.Log.Debug("swarm was asked in vain", "file", f, "err", err)
+	}
+	for _, c := range claims {
+		if age := r.now().Sub(c.Learnt); !c.Learnt.IsZero() && age < news {
+			return r.stale(f, c, errSilent), true
+		}
+	}
+	return Resolved{}, false
 }
 
 // refused is for a Hub that lets us in no more. What this machine has of the
@@ -93,10 +164,7 @@ func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Res
 	if c, ok := r.own(f); ok {
 		return r.newerElsewhere(ctx, f, c, r.stale(f, c, hubErr)), nil
 	}
-	claims, err := r.ask(ctx, f)
-	if err != nil {
-		r.Log.Debug("swarm was asked in vain", "file", f, "err", err)
-	}
+	claims := r.rumour(ctx, f, hubErr)
 	if len(claims) == 0 {
 		return Resolved{}, fmt.Errorf("%w; nobody in the swarm knows it either", hubErr)
 	}
@@ -130,6 +198,33 @@ func (r *Resolver) newerElsewhere(ctx context.Context, f ref.File, own Claim, re
 		}
 	}
 	return res
+}
+
+// rumours are waited for where the Hub cannot be reached from here and there are
+// neighbours: they may be asking it right now, for the same new file.
+const (
+	rumourMost = 3 * time.Second
+	rumourLook = 200 * time.Millisecond
+)
+
+// rumour is what the neighbours say, once somebody says something.
+func (r *Resolver) rumour(ctx context.Context, f ref.File, hubErr error) []Claim {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for end := time.Now().Add(rumourMost); ; {
+		claims, err := r.ask(ctx, f)
+		if err != nil {
+			r.Log.Debug("swarm was asked in vain", "file", f, "err", err)
+		}
+		if len(claims) > 0 || time.Now().After(end) || !errors.Is(hubErr, hub.ErrUnreachable) || r.Others == nil || !r.Others(ctx) {
+			return claims
+		}
+		select {
+		case <-time.After(rumourLook):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func (r *Resolver) ask(ctx context.Context, f ref.File) ([]Claim, error) {

@@ -47,9 +47,9 @@ type Config struct {
 	// Learn prepares to reuse chunks of what is here of older versions; may be nil.
 	Learn func(ctx context.Context, e ref.Entry)
 	// Derive works out a blob's map from those of other blobs, when nobody has it.
-	// What is new it fetches and gives to keep, chunk by chunk, but for what an
-	// earlier run has kept. May be nil.
-	Derive func(ctx context.Context, e ref.Entry, ahead []cache.Ahead, keep func(off int64, data []byte) error) (chunk.Map, error)
+	// What is new, up to most bytes, it fetches and gives to keep, chunk by chunk, but
+	// for what an earlier run has kept. May be nil.
+	Derive func(ctx context.Context, e ref.Entry, ahead []cache.Ahead, most int64, keep func(off int64, data []byte) error) (chunk.Map, error)
 	// Hub is the last resort: the Hub and its mirrors, at once.
 	Hub func(ref.Entry) []source.Source
 	// Failed is told of a source that said it does not hold the blob after all;
@@ -71,7 +71,6 @@ type Transfer struct {
 	mu        sync.Mutex // guards what follows
 	flights   map[ref.ETag]*flight
 	companies map[ref.ETag]*company
-	meetings  meetings
 	owes      bool
 }
 
@@ -249,9 +248,6 @@ func (t *Transfer) keep(etag ref.ETag, c *company) (leave func(whole bool)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.companies[etag] = c
-	for _, s := range t.meetings.take(etag, time.Now()) {
-		c.meet(s)
-	}
 	return func(whole bool) {
 		c.bulletin.end(whole)
 		t.mu.Lock()
@@ -274,16 +270,16 @@ func (t *Transfer) News(etag ref.ETag) (peer.Feed, bool) {
 	return c.bulletin, true
 }
 
-// Meet introduces a node that asked about a blob: it is fetching it as well. Where
-// the blob is not being fetched, but soon is, it will be known.
+// Meet introduces a node that asked about a blob: it is fetching it as well.
 func (t *Transfer) Meet(etag ref.ETag, s source.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.companies[etag]; c != nil {
-		c.meet(s)
-		return
+		select {
+		case c.met <- s:
+		default: // it will be found
+		}
 	}
-	t.meetings.add(meeting{etag, s, time.Now()})
 }
 
 // Owes tells whether a download that has ended drew something from the Hub that no

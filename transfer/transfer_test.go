@@ -252,7 +252,7 @@ func TestStalledPeerLosesItsSpans(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, big)
 	w.peer("silent").stallAt = 3 * chunk.FixedLen
-	w.peer("alive")
+	w.peer("alive").busy.Store(6) // long enough for the silence to be noticed
 	res := w.get()
 	require.NotEmpty(t, res.Notes)
 	require.Equal(t, "silent", res.Notes[0].Source)

@@ -29,6 +29,7 @@ type Place struct {
 type Env struct {
 	Endpoints []string `json:"endpoints"`
 	Offline   bool     `json:"offline"`
+	NoXet     bool     `json:"no_xet,omitempty"`
 	Token     string   `json:"token"` // a mark of it, empty for none
 }
 

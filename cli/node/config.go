@@ -4,7 +4,8 @@
 //
 // Read config.go for what can be chosen, node.go for the whole program of a
 // running node, passerby.go for the short-lived one behind a command that finds
-// no node, engine.go for what both do for their user, xet.go for what older
+// no node (asking.go is how it sees the swarm, passersby.go how it is seen itself,
+// linger.go when it goes), engine.go for what both do for their user, xet.go for what older
 // versions of a file are good for, and joints.go for the loops between the rooms.
 // slot.go, ports.go and identity.go find this node its place on a machine that may
 // have several; explain.go turns errors into words.

@@ -57,7 +57,10 @@ type engine struct {
 	resolver *transfer.Resolver
 	forget   func(name string, etag ref.ETag) // may be nil
 	searched func(context.Context)            // waits for a search for members; may be nil
+	passing  *passersby                       // who is here for one download, and in no directory
 	log      *slog.Logger
+
+	learnt learnt // what the Hub has said of revisions
 
 	mu      sync.Mutex // guards dropped
 	dropped []control.Note
@@ -66,9 +69,9 @@ type engine struct {
 // newEngine makes an engine for the node with an identity.
 func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm) *engine {
 	log := cfg.Log
-	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), log: log}
+	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), passing: &passersby{}, log: log}
 	e.dialer.Limit(cfg.limits)
-	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Log: log}
+	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Others: e.others, Learnt: e.learnt.add, Log: log}
 	x := newXet(cfg, h)
 	e.transfer = transfer.New(transfer.Config{
 		Derive: e.derive(x), Learn: e.learn,
@@ -121,7 +124,7 @@ func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, err
 
 // locate is who holds a blob, or part of it, as the directory knows. When it
 // knows nobody who has the whole, sure is false, and members that may have got it
-// in the meantime are among them: they must be asked.
+// in the meantime are among them, and who passes by: they must be asked.
 func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory.Holder, sure bool) {
 	found, err := e.swarm.Holders(ctx, entry)
 	if err != nil {
@@ -130,7 +133,7 @@ func (e *engine) locate(ctx context.Context, entry ref.Entry) (found []directory
 	if slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Complete }) {
 		return found, true
 	}
-	for _, n := range e.nodes(ctx) {
+	for _, n := range append(e.nodes(ctx), e.passing.lately(time.Now())...) {
 		if !slices.ContainsFunc(found, func(h directory.Holder) bool { return h.Node.ID == n.ID }) {
 			found = append(found, directory.Holder{Node: n})
 		}
@@ -153,16 +156,19 @@ type having struct {
 	peer.Having
 }
 
+// inquire is a way to ask a node how much it has of a blob.
+type inquire func(*peer.Source, context.Context, ref.Blob) (peer.Having, error)
+
 // haves asks nodes how much of a blob they really have: what the directory says
 // may be some seconds old. Who does not answer in time has nothing.
-func (e *engine) haves(ctx context.Context, patience time.Duration, entry ref.Entry, nodes []directory.Holder) []having {
+func (e *engine) haves(ctx context.Context, patience time.Duration, entry ref.Entry, nodes []directory.Holder, ask inquire) []having {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all := make([]having, len(nodes))
 	var wait sync.WaitGroup
 	for i, h := range nodes {
 		wait.Go(func() {
-			has, err := e.source(h.Node).Have(ctx, entry.Blob)
+			has, err := ask(e.source(h.Node), ctx, entry.Blob)
 			if err == nil {
 				all[i] = having{h.Node, has}
 			}
@@ -181,7 +187,7 @@ func (e *engine) holders(ctx context.Context, entry ref.Entry) []control.Holder 
 	}
 	nodes, _ := e.locate(ctx, entry)
 	all := []control.Holder{}
-	for _, h := range e.haves(ctx, probePatience, entry, nodes) {
+	for _, h := range e.haves(ctx, probePatience, entry, nodes, (*peer.Source).Have) {
 		if h.Bytes > 0 || h.Whole {
 			all = append(all, control.Holder{Node: h.Name, Addr: h.Addr.String(), Bytes: h.Bytes, Complete: h.Whole})
 		}
@@ -195,7 +201,7 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Fou
 	defer cancel()
 	nodes, sure := e.locate(ctx, entry)
 	if !sure {
-		for _, h := range e.haves(ctx, probePatience, entry, nodes) {
+		for _, h := range e.haves(ctx, probePatience, entry, nodes, (*peer.Source).Greet) {
 			if h.Whole {
 				found.Holders = append(found.Holders, e.source(h.Node))
 			} else {
@@ -203,6 +209,9 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Fou
 			}
 		}
 		return found, ctx.Err()
+	}
+	if entry.Blob.Size >= greetMin {
+		go e.greet(context.WithoutCancel(ctx), entry)
 	}
 	for _, h := range nodes {
 		if h.Complete {
@@ -212,6 +221,24 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Fou
 		}
 	}
 	return found, ctx.Err()
+}
+
+// greetMin is the size in bytes from which a blob that somebody holds is worth
+// sharing out among those who fetch it at the same time.
+const greetMin = 8 << 20
+
+// greet makes itself known to those who may fetch the blob as well, where a download
+// need not wait for them.
+func (e *engine) greet(ctx context.Context, entry ref.Entry) {
+	var all []directory.Holder
+	for _, n := range append(e.nodes(ctx), e.passing.lately(time.Now())...) {
+		all = append(all, directory.Holder{Node: n})
+	}
+	for _, h := range e.haves(ctx, probePatience, entry, all, (*peer.Source).Greet) {
+		if h.Fetching {
+			e.transfer.Meet(entry.Blob.ETag, e.source(h.Node))
+		}
+	}
 }
 
 func (e *engine) source(n directory.Node) *peer.Source { return e.dialer.Source(n.ID, n.Name, n.Addr) }

@@ -30,13 +30,18 @@ func keptSeed(path string) (string, error) {
 			return seed, nil
 		}
 	}
-	var raw [8]byte
-	_, _ = rand.Read(raw[:])
-	seed := hex.EncodeToString(raw[:])
+	seed := newID()
 	if err := os.WriteFile(path, []byte(seed+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("keep node id: %w", err)
 	}
 	return seed, nil
+}
+
+// newID is an id that nobody else has.
+func newID() string {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
 }
 
 // cards are the hardware addresses of the machine, in order.

@@ -18,6 +18,7 @@ import (
 	"hffs/cache/ref"
 	"hffs/discovery"
 	"hffs/gossip"
+	"hffs/gossip/directory"
 	"hffs/gossip/manifest"
 	"hffs/transfer/peer"
 	"hffs/transfer/source"
@@ -25,7 +26,7 @@ import (
 
 // address tells the swarm under which address this machine can be reached.
 func (n *Node) address(ctx context.Context) error {
-	if ip, err := netip.ParseAddr(n.cfg.Bind); err == nil && !ip.IsUnspecified() {
+	if ip, ok := bound(n.cfg); ok {
 		n.setAddrs([]netip.Addr{ip})
 		<-ctx.Done()
 		return nil
@@ -35,6 +36,12 @@ func (n *Node) address(ctx context.Context) error {
 		prefer = n.mdns.Heard
 	}
 	return discovery.WatchAddrs(ctx, discovery.WatchConfig{Loopback: n.cfg.Loopback, Prefer: prefer, Log: n.cfg.Log}, n.setAddrs)
+}
+
+// bound is the one address that the user wants to be reached at, if there is one.
+func bound(cfg Config) (netip.Addr, bool) {
+	ip, err := netip.ParseAddr(cfg.Bind)
+	return ip, err == nil && !ip.IsUnspecified()
 }
 
 func (n *Node) setAddrs(addrs []netip.Addr) {
@@ -61,13 +68,18 @@ func (n *Node) self() (discovery.Self, bool) {
 }
 
 // join leads from discovery to gossip: candidates are tried a few at a time,
-// and each only once at a time.
+// and each only once at a time. Who only passes by cannot be joined, but fetches
+// something.
 func (n *Node) join(ctx context.Context) func(discovery.Peer) {
 	const atOnce = 3
 	places := make(chan struct{}, atOnce)
 	var mu sync.Mutex // guards trying
 	trying := map[string]bool{}
 	return func(p discovery.Peer) {
+		if p.Gossip == 0 {
+			n.engine.passing.saw(p, time.Now())
+			return
+		}
 		key := p.Member + fmt.Sprint(p.Addrs, p.Gossip)
 		mu.Lock()
 		defer mu.Unlock()
@@ -105,7 +117,9 @@ func (n *Node) tryJoin(ctx context.Context, p discovery.Peer) {
 // announce leads from the cache to gossip: what is held is told.
 func (n *Node) announce(ctx context.Context) error {
 	for {
-		n.swarm.Hold(holdings(n.cache.Holdings()))
+		h := holdings(n.cache.Holdings())
+		h.Refs = n.engine.learnt.over(h.Refs)
+		n.swarm.Hold(h)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -212,7 +226,7 @@ type store struct {
 	learning chan struct{} // held while a blob is read for somebody who asks
 }
 
-func (n *Node) store() store { return store{n.cache, n.engine, make(chan struct{}, 1)} }
+func newStore(c *cache.Cache, e *engine) store { return store{c, e, make(chan struct{}, 1)} }
 
 func (s store) Held(etag ref.ETag) (peer.Held, error) {
 	h, err := s.cache.Blob(etag)
@@ -239,8 +253,9 @@ func (s store) Part(etag ref.ETag) (peer.Part, error) {
 // Feed is what fellows are told of a blob that is being fetched.
 func (s store) Feed(etag ref.ETag) (peer.Feed, bool) { return s.engine.transfer.News(etag) }
 
-// Met is told of a node that fetches a blob.
+// Met is told of a node that fetches a blob, whether or not this one does.
 func (s store) Met(etag ref.ETag, id, name string, door netip.AddrPort) {
+	s.engine.passing.add(directory.Node{ID: id, Name: name, Addr: door}, time.Now())
 	s.engine.transfer.Meet(etag, s.engine.dialer.Source(id, name, door))
 }
 

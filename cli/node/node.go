@@ -139,7 +139,7 @@ func checkPeers(cfg Config) error {
 
 // newDoors puts the handlers of the rooms behind the two ports.
 func (n *Node) newDoors() {
-	blobs := peer.NewServer(n.store(), n.cfg.Log)
+	blobs := peer.NewServer(newStore(n.cache, n.engine), n.cfg.Log)
 	blobs.Sent = n.countSent
 	blobs.Limit = pace.NewLimit(n.cfg.LimitUp)
 	open := http.NewServeMux()
@@ -201,7 +201,7 @@ func (n *Node) ready(ctx context.Context) error {
 
 // EnvOf is the part of a config that commands compare with their own.
 func EnvOf(cfg Config) control.Env {
-	return control.Env{Endpoints: cfg.Hub.Endpoints, Offline: cfg.Hub.Offline, Token: control.Mark(cfg.Hub.Token)}
+	return control.Env{Endpoints: cfg.Hub.Endpoints, Offline: cfg.Hub.Offline, NoXet: cfg.NoXet, Token: control.Mark(cfg.Hub.Token)}
 }
 
 // Close releases what New took, in reverse.

@@ -3,37 +3,54 @@ package node
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hffs/cache"
-	"hffs/cache/ref"
 	"hffs/cli/control"
 	"hffs/discovery"
 	"hffs/gossip"
-	"hffs/gossip/directory"
 	"hffs/transfer/hub"
+	"hffs/transfer/pace"
+	"hffs/transfer/peer"
 )
 
 // Passerby is the short-lived node behind a command that finds none running. It
 // asks members of the swarm what they know and fetches from them, but does not
-// join: its coming and going would be told to everybody. It serves nobody.
+// join: its coming and going would be told to everybody. While it fetches it has a
+// door and is announced by mDNS, so that others who want the same file follow it.
 type Passerby struct {
+	cfg    Config
+	id     string // of this run
+	name   string
 	engine *engine
 	hub    *hub.Client
 	cache  *cache.Cache
 	slot   *slot
-	stop   context.CancelFunc // ends the search for members
+	mdns   *discovery.MDNS // nil with NoMDNS
+	asking *asking
+
+	stop    context.CancelFunc // ends the search for others
+	opening func()             // opens the door and begins the search, once
+	hurry   func()             // has Close wait for nobody
+	hurried chan struct{}
+	running sync.WaitGroup // the door, and the watch over addresses
+	door    *http.Server
+	visits  *visits
+	port    atomic.Uint32                // of the door; 0: there is none
+	mine    atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
 }
 
-// NewPasserby opens the cache for a command.
+// NewPasserby opens the cache for a command. Nobody is asked before the command
+// wants something, and nobody is told before it fetches.
 func NewPasserby(cfg Config) (p *Passerby, err error) {
 	cfg = cfg.fill()
-	p = &Passerby{}
+	p = &Passerby{cfg: cfg, id: newID(), hurried: make(chan struct{})}
+	p.hurry = sync.OnceFunc(func() { close(p.hurried) })
+	p.name = passerLabel(cfg.Name, p.id)
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -51,20 +68,97 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	if p.hub, err = newHub(cfg); err != nil {
 		return p, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
-	asking := newAsking(ctx, cfg)
-	p.engine = newEngine(cfg, "", p.cache, p.hub, asking)
-	p.engine.searched = asking.wait
+	p.newEngine()
 	return p, nil
 }
 
-// Close releases what NewPasserby took.
+func (p *Passerby) newEngine() {
+	passing := &passersby{}
+	if !p.cfg.NoMDNS {
+		p.mdns = discovery.NewMDNS(discovery.MDNSConfig{
+			Swarm: gossip.SwarmID(p.cfg.Swarm), Self: p.self, AtOnce: true,
+			Members:  func() int { return len(passing.lately(time.Now())) + 1 },
+			Loopback: p.cfg.Loopback || loopback(p.cfg.Bind), Log: p.cfg.Log,
+		})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.asking = newAsking(ctx, p.cfg, p.mdns, passing)
+	p.engine = newEngine(p.cfg, p.id, p.cache, p.hub, p.asking)
+	p.engine.passing, p.engine.searched = passing, p.asking.wait
+	p.engine.dialer.Self = func() peer.Introduction {
+		return peer.Introduction{ID: p.id, Name: p.name, Port: uint16(p.port.Load())}
+	}
+	p.opening = sync.OnceFunc(func() {
+		p.open(ctx)
+		p.asking.start()
+	})
+}
+
+// open opens the door to whoever fetches the same, before they are asked for: of
+// two who come at the same time one at least finds the other. Without a door the
+// command does what it can.
+func (p *Passerby) open(ctx context.Context) {
+	if p.mdns == nil && len(p.cfg.Peers) == 0 {
+		return // nobody would learn of it
+	}
+	l, err := net.Listen("tcp", hostPort(p.cfg.Bind, 0))
+	if err != nil {
+		p.cfg.Log.Debug("no door", "err", err)
+		return
+	}
+	blobs := peer.NewServer(newStore(p.cache, p.engine), p.cfg.Log)
+	blobs.Limit = pace.NewLimit(p.cfg.LimitUp)
+	p.visits = &visits{Handler: blobs}
+	p.door = server(p.visits, p.cfg.Log)
+	p.running.Go(func() {
+		if err := serve(ctx, p.door, l)(); err != nil {
+			p.cfg.Log.Debug("the door is shut", "err", err)
+		}
+	})
+	p.port.Store(uint32(l.Addr().(*net.TCPAddr).Port))
+	p.address(ctx)
+}
+
+// address keeps an eye on where this machine can be reached, and knows it at once.
+func (p *Passerby) address(ctx context.Context) {
+	set := func(addrs []netip.Addr) { p.mine.Store(&addrs) }
+	if ip, ok := bound(p.cfg); ok {
+		set([]netip.Addr{ip})
+		return
+	}
+	watch := discovery.WatchConfig{Loopback: p.cfg.Loopback, Log: p.cfg.Log}
+	if p.mdns != nil {
+		watch.Prefer = p.mdns.Heard
+	}
+	set(discovery.Addrs(watch))
+	p.running.Go(func() { _ = discovery.WatchAddrs(ctx, watch, set) })
+}
+
+// self is what is announced: a door, and nothing that could be joined.
+func (p *Passerby) self() (discovery.Self, bool) {
+	s := discovery.Self{
+		Member: passerMember(p.name, p.id), Node: p.id, Swarm: gossip.SwarmID(p.cfg.Swarm), Door: uint16(p.port.Load()),
+	}
+	if addrs := p.mine.Load(); addrs != nil {
+		s.Addrs = *addrs
+	}
+	return s, s.Door != 0 && len(s.Addrs) > 0
+}
+
+// Close releases what NewPasserby took, once nobody needs it any more.
 func (p *Passerby) Close() {
+	if p.mdns != nil {
+		p.mdns.StopAnnouncing()
+	}
+	p.linger()
+	p.shut()
 	if p.stop != nil {
 		p.stop()
 	}
+	p.running.Wait()
 	if p.engine != nil {
+		p.asking.running.Wait()
 		p.engine.dialer.Close()
 	}
 	if p.hub != nil {
@@ -80,11 +174,14 @@ func (p *Passerby) Close() {
 
 // Get brings a file into the cache.
 func (p *Passerby) Get(ctx context.Context, ask control.Ask, watch func(control.Progress)) (control.Got, error) {
+	p.opening()
+	context.AfterFunc(ctx, p.hurry)
 	return p.engine.Get(ctx, ask, watch)
 }
 
 // Where tells who holds a file.
 func (p *Passerby) Where(ctx context.Context, ask control.Ask) (control.Where, error) {
+	p.asking.start()
 	return p.engine.Where(ctx, ask)
 }
 
@@ -93,126 +190,4 @@ func (p *Passerby) Status(context.Context) (control.Status, error) {
 	return control.Status{}, &control.Error{
 		Code: control.CodeNoNode, Message: "no node is running here", Hint: `start one with "hffs up"`,
 	}
-}
-
-// asking is the swarm as a passer-by sees it: a few doors, looked for once, from
-// the start, while the Hub is asked what the file is.
-type asking struct {
-	cfg   Config
-	began time.Time
-	doors *gossip.Passerby
-	found chan struct{} // closed when the search is over
-
-	mu    sync.Mutex // guards nodes, and has one ask for them
-	nodes []directory.Node
-}
-
-// enough is how many members a passer-by asks: one would do, three agree.
-const enough = 3
-
-// searchPatience is how long a passer-by that has found nobody yet keeps a
-// download from going to the Hub. Neighbours on a wire answer within
-// milliseconds, on Wi-Fi within 300; whoever answers later is asked later.
-const searchPatience = 500 * time.Millisecond
-
-func newAsking(ctx context.Context, cfg Config) *asking {
-	a := &asking{cfg: cfg, began: time.Now(), doors: &gossip.Passerby{Swarm: cfg.Swarm}, found: make(chan struct{})}
-	go func() {
-		defer close(a.found)
-		a.find(ctx)
-	}()
-	return a
-}
-
-// wait waits for the whole search.
-func (a *asking) wait(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-a.found:
-	}
-}
-
-// Known waits for the whole search: it is asked only when there is no Hub.
-func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-a.found:
-		return a.doors.Known(ctx, f)
-	}
-}
-
-// someFound waits for the search, but not for long: afterwards whoever was found
-// by then is asked. The transfer looks for holders again in a while.
-func (a *asking) someFound(ctx context.Context) {
-	ctx, cancel := context.WithDeadline(ctx, a.began.Add(searchPatience))
-	defer cancel()
-	a.wait(ctx)
-}
-
-func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
-	a.someFound(ctx)
-	return a.doors.Holders(ctx, e)
-}
-
-func (a *asking) Versions(ctx context.Context, repo ref.Repo, path string) ([]ref.Entry, error) {
-	a.someFound(ctx)
-	return a.doors.Versions(ctx, repo, path)
-}
-
-// Nodes are those who were found and whom they know, asked for once.
-func (a *asking) Nodes(ctx context.Context, most int) (_ []directory.Node, err error) {
-	a.someFound(ctx)
-	ctx, cancel := context.WithTimeout(ctx, lookPatience)
-	defer cancel()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.nodes) == 0 {
-		a.nodes, err = a.doors.Nodes(ctx, most)
-	}
-	return slices.Clone(a.nodes[:min(len(a.nodes), most)]), err
-}
-
-// find looks for members by mDNS, and among those that were named.
-func (a *asking) find(ctx context.Context) {
-	var wait sync.WaitGroup
-	defer wait.Wait()
-	wait.Go(func() { a.doors.Add(a.named(ctx)...) })
-	if !a.cfg.NoMDNS {
-		wait.Go(func() { a.doors.Add(a.heard(ctx)...) })
-	}
-}
-
-// heard are the doors of those who answer by mDNS.
-func (a *asking) heard(ctx context.Context) (doors []netip.AddrPort) {
-	found := discovery.Ask(ctx, discovery.AskConfig{
-		Swarm: gossip.SwarmID(a.cfg.Swarm), Want: enough, Loopback: a.cfg.Loopback || loopback(a.cfg.Bind), Log: a.cfg.Log,
-	})
-	for _, p := range found {
-		if len(p.Addrs) > 0 && p.Door != 0 {
-			doors = append(doors, netip.AddrPortFrom(p.Addrs[0], p.Door))
-		}
-	}
-	return doors[:min(len(doors), enough)]
-}
-
-// named are the doors of the peers that the user gave by HOST[:PORT]: a node's
-// door is the port above its gossip port.
-func (a *asking) named(ctx context.Context) (doors []netip.AddrPort) {
-	for _, p := range a.cfg.Peers {
-		host, port := p, DefaultPort
-		if h, s, err := net.SplitHostPort(p); err == nil {
-			host = h
-			port, _ = strconv.Atoi(s)
-		}
-		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.Trim(host, "[]"))
-		if err != nil || len(ips) == 0 || port < 1 || port > 65534 {
-			a.cfg.Log.Debug("peer cannot be asked", "peer", p, "err", err)
-			continue
-		}
-		for _, ip := range ips {
-			doors = append(doors, netip.AddrPortFrom(ip.Unmap(), uint16(port+1)))
-		}
-	}
-	return doors
 }

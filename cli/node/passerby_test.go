@@ -100,8 +100,7 @@ func (l *lan) tells(n *Node, path string) {
 func TestPasserbyAloneAsksNobody(t *testing.T) {
 	t.Parallel()
 	cfg := newLAN(t).config(t.TempDir()).fill()
-	cfg.NoMDNS = true
-	a := newAsking(t.Context(), cfg)
+	a := newAsking(t.Context(), cfg, nil, &passersby{})
 	a.wait(t.Context())
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // whoever waited would say so
@@ -123,7 +122,7 @@ func TestNamedPeersAreAskedWhileTheSearchGoesOn(t *testing.T) {
 	_, err := n.Get(t.Context(), l.at(first), nil)
 	require.NoError(t, err)
 	l.tells(n, file)
-	a := &asking{began: time.Now(), found: make(chan struct{}), doors: l.asker(n)} // found is never closed
+	a := &asking{start: func() {}, began: time.Now(), found: make(chan struct{}), doors: l.asker(n)} // found is never closed
 	versions, err := a.Versions(t.Context(), repo, file)
 	require.NoError(t, err)
 	require.Equal(t, []ref.Commit{first}, commitsOf(versions))

@@ -12,6 +12,7 @@ import (
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
 	"hffs/transfer/hub"
+	"hffs/transfer/peer"
 	"hffs/transfer/source"
 	"hffs/transfer/xet"
 )
@@ -57,11 +58,11 @@ const (
 
 // derive works out a map from other blobs, here or in the swarm: older revisions
 // of the file most of all.
-func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, []cache.Ahead, func(int64, []byte) error) (chunk.Map, error) {
+func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, []cache.Ahead, int64, func(int64, []byte) error) (chunk.Map, error) {
 	if x == nil {
 		return nil
 	}
-	return func(ctx context.Context, entry ref.Entry, ahead []cache.Ahead, keep func(int64, []byte) error) (chunk.Map, error) {
+	return func(ctx context.Context, entry ref.Entry, ahead []cache.Ahead, most int64, keep func(int64, []byte) error) (chunk.Map, error) {
 		j := xet.Job{Entry: entry, Known: e.known(ctx, entry), Keep: keep, Bridge: e.bridge(entry)}
 		for _, a := range ahead {
 			j.Ahead = append(j.Ahead, xet.Piece(a))
@@ -88,17 +89,15 @@ func (e *engine) bridge(entry ref.Entry) func(context.Context, int64, int64) (io
 	}
 }
 
-// known are blobs like a new one of which every chunk is known. Others are asked
-// where no older version of the file is here.
+// known are blobs like a new one of which every chunk is known: relatives here, and
+// versions of the file elsewhere.
 func (e *engine) known(ctx context.Context, entry ref.Entry) []xet.Known {
 	ctx, cancel := context.WithTimeout(ctx, olderPatience)
 	defer cancel()
 	relatives := e.cache.Relatives(ctx, entry, relativesMost, learnMost)
 	var here, there []xet.Known
 	var wait sync.WaitGroup
-	if !slices.ContainsFunc(relatives, func(v ref.Entry) bool { return v.Repo == entry.Repo && v.Path == entry.Path }) {
-		wait.Go(func() { there = e.askMaps(ctx, e.versions(ctx, entry)) })
-	}
+	wait.Go(func() { there = e.askMaps(ctx, e.versions(ctx, entry)) })
 	wait.Go(func() { here = e.knownHere(ctx, relatives) })
 	wait.Wait()
 	return append(here, there...)
@@ -190,7 +189,12 @@ func (e *engine) askMap(ctx context.Context, entry ref.Entry) (chunk.Map, bool) 
 		if err == nil {
 			return m, true
 		}
-		e.log.Debug("asked for a map", "file", entry, "source", h.Name, "err", err)
+		if errors.Is(err, source.ErrRefused) {
+			e.log.Warn("a peer told a wrong map", "file", entry, "source", h.Name, "err", err)
+			e.failed(h.Name, entry, err)
+		} else {
+			e.log.Debug("asked for a map", "file", entry, "source", h.Name, "err", err)
+		}
 	}
 	return chunk.Map{}, false
 }
@@ -203,7 +207,7 @@ func (e *engine) wholeHolders(ctx context.Context, entry ref.Entry) []having {
 	if err != nil {
 		e.log.Debug("looked for holders", "file", entry, "err", err)
 	}
-	whole := e.haves(ctx, holderPatience, entry, holders[:min(len(holders), probeMost)])
+	whole := e.haves(ctx, holderPatience, entry, holders[:min(len(holders), probeMost)], (*peer.Source).Have)
 	return slices.DeleteFunc(whole, func(h having) bool { return !h.Whole })
 }
 

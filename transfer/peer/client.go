@@ -170,8 +170,8 @@ type Having struct {
 // Have asks how much of a blob the node has.
 func (s *Source) Have(ctx context.Context, b ref.Blob) (Having, error) { return s.have(ctx, b, "") }
 
-// Greet is Have for somebody who fetches the blob: a node that does as well, or will
-// within the next minute, follows whoever greets it.
+// Greet is Have for somebody who fetches the blob: a node that does as well follows
+// whoever greets it, and one that soon will can find it.
 func (s *Source) Greet(ctx context.Context, b ref.Blob) (Having, error) {
 	return s.have(ctx, b, "?"+s.self().query())
 }

@@ -150,6 +150,28 @@ func TestWhoFollowsIsMet(t *testing.T) {
 	}
 }
 
+// TestWhoGreetsIsMet: it is told how much is here, and the others are told of it; who
+// only asks is not.
+func TestWhoGreetsIsMet(t *testing.T) {
+	t.Parallel()
+	src, e, s := serve(t, []byte("0123456789"), nil)
+	src.self = func() Introduction { return Introduction{ID: "0123456789abcdef", Name: "desk-2", Port: 7767} }
+	has, err := src.Greet(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.Equal(t, Having{Bytes: 10, Whole: true}, has)
+	require.Empty(t, s.met, "there is nothing to follow anybody for")
+
+	s.err, s.have = source.ErrGone, 5
+	has, err = src.Have(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.Equal(t, Having{Bytes: 5, Fetching: true}, has)
+	require.Empty(t, s.met)
+	has, err = src.Greet(t.Context(), e.Blob)
+	require.NoError(t, err)
+	require.Equal(t, Having{Bytes: 5, Fetching: true}, has)
+	require.Equal(t, []string{"0123456789abcdef desk-2 127.0.0.1:7767"}, s.met)
+}
+
 // TestPartIsServedAsFarAsItIsThere while a blob is being fetched.
 func TestPartIsServedAsFarAsItIsThere(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"hffs/cache/ref"
+	"hffs/discovery"
+	"hffs/gossip"
+	"hffs/gossip/directory"
+)
+
+// asking is the swarm as a passer-by sees it: a few doors of members. They are
+// looked for while the Hub is asked what the file is, and for as long as the
+// passer-by lives, as others may come.
+type asking struct {
+	cfg     Config
+	mdns    *discovery.MDNS // nil: not by mDNS
+	passing *passersby      // who is found and is no member
+	doors   *gossip.Passerby
+	start   func()         // begins the search, once
+	running sync.WaitGroup // the search
+	began   time.Time      // set by start
+
+	anybody, member moment
+	found           chan struct{} // closed when all that is likely to be found is
+	tried           []netip.AddrPort
+
+	mu    sync.Mutex // guards what follows, and has one ask for it
+	nodes []directory.Node
+	asked time.Time
+}
+
+const (
+	// searchPatience is how long a passer-by that has found nobody yet keeps a
+	// download from going to the Hub. Neighbours on a wire answer within
+	// milliseconds, on Wi-Fi within 300; whoever answers later is asked later.
+	searchPatience = 500 * time.Millisecond
+	// searchMost is when a passer-by that cannot do without members gives up.
+	searchMost = time.Second
+	// settling is what the others get to answer once the first one has.
+	settling = 80 * time.Millisecond
+	// doorsMost is how many members that answered by mDNS may be asked, three at a
+	// time: one would do, three agree, and some go.
+	doorsMost = 16
+	// nodesFor is how long what members say of who is there counts.
+	nodesFor = 10 * time.Second
+)
+
+// moment is a little later than something that happened for the first time.
+type moment struct {
+	once sync.Once
+	c    chan struct{}
+}
+
+func (m *moment) begin() {
+	m.once.Do(func() { time.AfterFunc(settling, func() { close(m.c) }) })
+}
+
+// newAsking makes what searches from its start until ctx ends.
+func newAsking(ctx context.Context, cfg Config, m *discovery.MDNS, passing *passersby) *asking {
+	a := &asking{
+		cfg: cfg, mdns: m, passing: passing, doors: &gossip.Passerby{Swarm: cfg.Swarm}, found: make(chan struct{}),
+		anybody: moment{c: make(chan struct{})}, member: moment{c: make(chan struct{})},
+	}
+	a.start = sync.OnceFunc(func() {
+		a.began = time.Now()
+		a.running.Go(func() { a.search(ctx) })
+	})
+	return a
+}
+
+// search looks for members among those that were named, and by mDNS.
+func (a *asking) search(ctx context.Context) {
+	var first sync.WaitGroup
+	first.Go(func() { a.doors.Add(a.named(ctx)...) })
+	if a.mdns != nil {
+		a.running.Go(func() { _ = a.mdns.Find(ctx, a.hear) })
+		first.Go(func() { a.someMember(ctx) })
+	}
+	first.Wait()
+	close(a.found)
+}
+
+// someMember waits until a member has answered and others had the time to.
+func (a *asking) someMember(ctx context.Context) {
+	give := time.NewTimer(searchMost)
+	defer give.Stop()
+	select {
+	case <-ctx.Done():
+	case <-give.C:
+	case <-a.member.c:
+	}
+}
+
+// hear takes in who answers by mDNS.
+func (a *asking) hear(p discovery.Peer) {
+	if len(p.Addrs) == 0 || p.Door == 0 {
+		return
+	}
+	a.anybody.begin()
+	if p.Gossip == 0 {
+		a.passing.saw(p, time.Now())
+		return
+	}
+	door := netip.AddrPortFrom(p.Addrs[0], p.Door)
+	if len(a.tried) < doorsMost && !slices.Contains(a.tried, door) {
+		a.tried = append(a.tried, door)
+		a.doors.Add(door)
+	}
+	a.member.begin()
+}
+
+// wait waits until all are found that are likely to be.
+func (a *asking) wait(ctx context.Context) {
+	a.start()
+	select {
+	case <-ctx.Done():
+	case <-a.found:
+	}
+}
+
+// Known waits for members: it is asked only when there is no Hub.
+func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) {
+	a.wait(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return a.doors.Known(ctx, f)
+}
+
+// someFound waits until somebody is found, but not for long: afterwards whoever was
+// found by then is asked. The transfer looks for holders again in a while.
+func (a *asking) someFound(ctx context.Context) {
+	a.start()
+	ctx, cancel := context.WithDeadline(ctx, a.began.Add(searchPatience))
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-a.found:
+	case <-a.anybody.c:
+	}
+}
+
+func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
+	a.someFound(ctx)
+	return a.doors.Holders(ctx, e)
+}
+
+func (a *asking) Versions(ctx context.Context, repo ref.Repo, path string) ([]ref.Entry, error) {
+	a.someFound(ctx)
+	return a.doors.Versions(ctx, repo, path)
+}
+
+// Nodes are the members that were found and those whom they know, asked for once
+// in a while.
+func (a *asking) Nodes(ctx context.Context, most int) (_ []directory.Node, err error) {
+	a.someFound(ctx)
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.nodes) == 0 || time.Since(a.asked) > nodesFor {
+		var nodes []directory.Node
+		if nodes, err = a.doors.Nodes(ctx, most); err == nil {
+			a.nodes, a.asked = nodes, time.Now()
+		}
+	}
+	return slices.Clone(a.nodes[:min(len(a.nodes), most)]), err
+}
+
+// named are the doors of the peers that the user gave by HOST[:PORT]: a node's
+// door is the port above its gossip port.
+func (a *asking) named(ctx context.Context) (doors []netip.AddrPort) {
+	for _, p := range a.cfg.Peers {
+		host, port := p, DefaultPort
+		if h, s, err := net.SplitHostPort(p); err == nil {
+			host = h
+			port, _ = strconv.Atoi(s)
+		}
+		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.Trim(host, "[]"))
+		if err != nil || len(ips) == 0 || port < 1 || port > 65534 {
+			a.cfg.Log.Debug("peer cannot be asked", "peer", p, "err", err)
+			continue
+		}
+		for _, ip := range ips {
+			doors = append(doors, netip.AddrPortFrom(ip.Unmap(), uint16(port+1)))
+		}
+	}
+	return doors
+}
