@@ -63,7 +63,7 @@ func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, []cache.
 		return nil
 	}
 	return func(ctx context.Context, entry ref.Entry, ahead []cache.Ahead, most int64, keep func(int64, []byte) error) (chunk.Map, error) {
-		j := xet.Job{Entry: entry, Known: e.known(ctx, entry), Keep: keep, Bridge: e.bridge(entry)}
+		j := xet.Job{Entry: entry, Known: e.known(ctx, entry), Most: most, Keep: keep, Bridge: e.bridge(entry)}
 		for _, a := range ahead {
 			j.Ahead = append(j.Ahead, xet.Piece(a))
 		}

@@ -8,8 +8,8 @@
 // along a recipe, chunk by chunk, and begins again where it broke off; download.go
 // is one request for data; request.go and watch.go are what all requests share;
 // wire.go has the protocol's words and the limits. derive.go works out the map of
-// a blob that nobody has: outline.go asks how blobs are put together, run.go finds
-// what is new in that, fill.go fetches it.
+// a blob that nobody has: outline.go asks how blobs are put together, layout.go
+// and locate.go find what is known in that, run.go what is new, fill.go fetches it.
 //
 // It promises three things. A token of the CAS goes to the CAS that the Hub named
 // with it and nowhere else: not to where the data is, not into errors or logs; the
@@ -50,8 +50,8 @@ type Config struct {
 	// RetryWait is the pause before the second try, and twice that before the
 	// third; 0 means 300 ms.
 	RetryWait time.Duration
-	// LearnTimeout bounds the wait for the outlines of known blobs, all together;
-	// 0 means 5 s.
+	// LearnTimeout bounds the wait for the outlines of known blobs, all together,
+	// and after it that for the places of what they share; 0 means 5 s.
 	LearnTimeout time.Duration
 	// Limits bound what answers come at, packed as they are; the zero value does not.
 	Limits pace.Limits
@@ -61,10 +61,11 @@ type Config struct {
 
 // Client reads blobs by the Xet protocol. It is safe for concurrent use.
 type Client struct {
-	cfg     Config
-	tokens  *tokens
-	via     http.RoundTripper
-	session string
+	cfg      Config
+	tokens   *tokens
+	via      http.RoundTripper
+	session  string
+	pieceLen int64 // of outlines
 
 	mu    sync.Mutex        // guards forms
 	forms map[string]string // by host of a CAS: the form of answers that it was seen to give
@@ -95,7 +96,7 @@ func New(cfg Config) *Client {
 			return Token{}, errors.New("no way to ask for tokens")
 		}
 	}
-	c := &Client{cfg: cfg, tokens: newTokens(cfg.Token), via: cfg.Transport, session: newSession(), forms: map[string]string{}}
+	c := &Client{cfg: cfg, tokens: newTokens(cfg.Token), via: cfg.Transport, session: newSession(), pieceLen: pieceLen, forms: map[string]string{}}
 	if c.via == nil {
 		c.via = newTransport(cfg)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
@@ -26,6 +27,9 @@ type Job struct {
 	// Bridge reads n of the blob's plain bytes at off, for when the CAS tells how
 	// the blob is put together but its data cannot be had; nil means no bridge.
 	Bridge func(ctx context.Context, off, n int64) (io.ReadCloser, error)
+	// Most is how many bytes may be fetched; 0 means an eighth of the blob. Where
+	// more is new an ordinary download, which uses all sources, is faster.
+	Most int64
 }
 
 // Known is a blob of which every chunk is known, such as an older revision.
@@ -44,13 +48,20 @@ type Piece struct {
 // worked out.
 var ErrNothingShared = errors.New("too little in common with what is known")
 
-// Bounds of working out a map. What is new is fetched on the way; where it is
-// more than a part of the blob, an ordinary download of all sources is faster.
+// Bounds of working out a map.
 const (
-	maxOutline   = 8 << 30 // bytes of a blob that one recipe is asked for
-	newShare     = 8       // what is to be fetched may be one in so many bytes
+	maxOutline   = 64 << 30 // bytes of a blob
+	pieceLen     = 8 << 30  // bytes of a blob that one recipe is asked for
+	newShare     = 8        // unless said otherwise, what is fetched may be one in so many bytes
 	deriveConns  = 4
 	outlineConns = 4
+)
+
+// How far the host of the xorbs' data is trusted where there is a bridge: no map
+// is worth waiting for a host that falls silent again and again.
+const (
+	maxFaults  = 2               // answers that stopped or broke off, in the whole job
+	dataSilent = 3 * time.Second // for the next byte
 )
 
 // Derive works out a blob's map although nobody has it. The Hub tells of which
@@ -59,13 +70,19 @@ const (
 // is fetched unless an earlier run has done so, and given to Keep. The map is
 // proven by the blob's Xet hash before it is given away.
 //
-// What is ahead may be cut at the wrong places, such as by the other rule. So
-// where it does not lead to the blob's hash it is left out, once.
+// What is ahead may be cut at the wrong places, such as by the other rule; and what
+// the CAS sends may be wrong. So where the blob's hash is not reached the map is
+// worked out without the one, and then by the bridge instead of the other.
 func (c *Client) Derive(ctx context.Context, j Job) (chunk.Map, error) {
 	d := &derivation{Job: j, c: c}
 	if d.Keep == nil {
 		d.Keep = func(int64, []byte) error { return nil }
 	}
+	if d.Most == 0 {
+		d.Most = j.Entry.Blob.Size / newShare
+	}
+	d.data, d.noData = context.WithCancelCause(context.Background())
+	defer d.noData(nil)
 	m, err := d.derive(ctx)
 	if err != nil {
 		return chunk.Map{}, fmt.Errorf("derive the map of %s: %w", j.Entry, err)
@@ -80,41 +97,80 @@ type derivation struct {
 	runs  []*run // the whole blob, in order
 	fresh []*run // those to be fetched
 
-	usedAhead atomic.Bool
-	noData    atomic.Bool // the xorbs' data cannot be had
+	usedAhead, usedData atomic.Bool  // in this try
+	faults              atomic.Int32 // of the host of the xorbs' data
+	data                context.Context
+	noData              context.CancelCauseFunc // ends data: from then on the bridge is used
 }
 
 // errUnproven marks maps that are not the blob's.
 var errUnproven = errors.New("what was worked out is wrong")
 
 func (d *derivation) derive(ctx context.Context) (chunk.Map, error) {
+	if err := d.plan(ctx); err != nil {
+		return chunk.Map{}, err
+	}
+	m, err := d.try(ctx)
+	for _, doubt := range []func(error) bool{d.doubtAhead, d.doubtData} {
+		if err := context.Cause(ctx); err != nil {
+			return chunk.Map{}, err
+		}
+		if !errors.Is(err, errUnproven) || !doubt(err) {
+			continue
+		}
+		if d.missing() > d.Most {
+			return chunk.Map{}, err
+		}
+		m, err = d.try(ctx)
+	}
+	return m, err
+}
+
+// plan finds out what is to be fetched.
+func (d *derivation) plan(ctx context.Context) error {
 	if b := d.Entry.Blob; b.Xet == "" || b.Size == 0 || b.Size > maxOutline {
-		return chunk.Map{}, ErrNothingShared
+		return ErrNothingShared
 	}
 	terms, shared, err := d.c.outlines(ctx, d.Entry, d.Known)
 	if err != nil {
-		return chunk.Map{}, err
+		return err
 	}
-	if d.runs, err = split(terms, shared); err != nil {
-		return chunk.Map{}, err
+	all, most := lay(terms, shared), d.Most
+	for _, p := range d.Ahead {
+		most += max(0, min(p.Length, chunk.MaxLen))
+	}
+	if leastNew(all) <= most { // or else it is asked in vain
+		d.c.locate(ctx, d.Entry, all)
+	}
+	if d.runs, err = split(all); err != nil {
+		return err
 	}
 	d.fresh = link(d.runs)
-	if d.missing() > d.Entry.Blob.Size/newShare {
-		return chunk.Map{}, ErrNothingShared
+	if d.missing() > d.Most {
+		return ErrNothingShared
 	}
-	m, err := d.try(ctx)
-	if err := context.Cause(ctx); err != nil {
-		return chunk.Map{}, err
-	}
-	if !errors.Is(err, errUnproven) || !d.usedAhead.Load() {
-		return m, err
+	return nil
+}
+
+// doubtAhead leaves out what is ahead, if it was used.
+func (d *derivation) doubtAhead(err error) bool {
+	if !d.usedAhead.Load() {
+		return false
 	}
 	d.c.cfg.Log.Debug("what an earlier run fetched is of no use", "file", d.Entry, "err", err)
 	d.Ahead = nil
-	if d.missing() > d.Entry.Blob.Size/newShare {
-		return chunk.Map{}, err
+	return true
+}
+
+// doubtData leaves out the xorbs' data as well, if it was used and need not be.
+func (d *derivation) doubtData(err error) bool {
+	if !d.usedData.Load() || d.Bridge == nil {
+		return false
 	}
-	return d.try(ctx)
+	d.c.cfg.Log.Debug("what came by Xet is of no use", "file", d.Entry, "err", err)
+	d.Ahead = nil
+	d.noData(err)
+	return true
 }
 
 // missing is how many bytes are to be fetched.
@@ -136,7 +192,7 @@ func (d *derivation) try(ctx context.Context) (chunk.Map, error) {
 		return chunk.Map{}, err
 	}
 	m, err := d.join(chunk.Current)
-	if err != nil && d.noData.Load() {
+	if err != nil && d.data.Err() != nil {
 		if m, legacy := d.join(chunk.Legacy); legacy == nil {
 			return m, nil
 		}

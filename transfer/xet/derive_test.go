@@ -428,7 +428,7 @@ func TestDeriveWithKnownBlobsThatFail(t *testing.T) {
 		},
 		"of no repo":  func(_ *shelf, k *xet.Known) *standin.Fault { k.Entry.Repo.ID = "acme/none"; return nil },
 		"without Xet": func(_ *shelf, k *xet.Known) *standin.Fault { k.Entry.Blob.Xet = ""; return nil },
-		"too large":   func(_ *shelf, k *xet.Known) *standin.Fault { k.Entry.Blob.Size = 9 << 30; return nil },
+		"too large":   func(_ *shelf, k *xet.Known) *standin.Fault { k.Entry.Blob.Size = 65 << 30; return nil },
 		"of another map": func(s *shelf, k *xet.Known) *standin.Fault {
 			k.Map = s.maps[1]
 			return nil
@@ -492,7 +492,7 @@ func TestDeriveWithoutAnOutline(t *testing.T) {
 func TestDeriveOfWhatHasNoOutline(t *testing.T) {
 	t.Parallel()
 	c := xet.New(xet.Config{})
-	for _, b := range []ref.Blob{{Size: 5}, {Xet: "x"}, {Xet: "x", Size: 9 << 30}} {
+	for _, b := range []ref.Blob{{Size: 5}, {Xet: "x"}, {Xet: "x", Size: 65 << 30}} {
 		_, err := c.Derive(t.Context(), xet.Job{Entry: ref.Entry{Blob: b}})
 		require.ErrorIs(t, err, xet.ErrNothingShared)
 	}

@@ -1,6 +1,7 @@
 package xet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -53,9 +54,15 @@ func (d *download) fault(err error) error {
 func (c *Client) download(w *watch, f *fetch) (*download, error) {
 	u := f.url
 	for range maxHops {
-		resp, err := c.send(w.ctx, u, "", span(f.first, f.length()))
+		resp, err := w.inTime(func(ctx context.Context) (*http.Response, error) {
+			return c.send(ctx, u, "", span(f.first, f.length()))
+		})
 		if err != nil {
-			return nil, fault(u.Host, nil, "%v", err)
+			e := fault(u.Host, nil, "%v", err)
+			if errors.Is(err, errStalled) {
+				e.kinds = append(e.kinds, errStalled)
+			}
+			return nil, e
 		}
 		if resp.StatusCode/100 != 3 {
 			return accept(w, f, resp, u.Host)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sort"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,8 @@ import (
 func (d *derivation) fill(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(deriveConns)
+	d.usedAhead.Store(false)
+	d.usedData.Store(false)
 	for _, r := range d.fresh {
 		r.chunks, r.legacy = nil, nil
 		g.Go(func() error { return (&walk{d, r, r.off}).all(ctx) })
@@ -68,23 +71,42 @@ func (w *walk) all(ctx context.Context) error {
 // fetch goes on to the first end of a chunk at or behind stop. Once a xorb's data
 // could not be had no other is waited for.
 func (w *walk) fetch(ctx context.Context, stop int64) error {
-	if !w.noData.Load() || w.Bridge == nil {
+	if w.Bridge == nil {
+		return errors.Join(w.byXet(ctx, stop))
+	}
+	if w.data.Err() == nil {
 		broken, err := w.byXet(ctx, stop)
-		if broken == nil || ctx.Err() != nil || w.Bridge == nil {
+		if broken == nil || ctx.Err() != nil {
 			return errors.Join(broken, err)
 		}
 		w.c.cfg.Log.Debug("no data by Xet", "file", w.Entry, "err", broken)
-		w.noData.Store(true)
+		w.noData(broken)
 	}
 	return w.byBridge(ctx, stop)
 }
 
 // byXet says what is wrong with the CAS apart from what is wrong otherwise.
 func (w *walk) byXet(ctx context.Context, stop int64) (broken, err error) {
-	for ch, err := range w.c.Chunks(ctx, w.Entry, w.pos, stop-w.pos) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(w.data, func() { cancel(context.Cause(w.data)) })()
+	st, err := w.c.stream(ctx, w.Entry, w.pos, stop-w.pos)
+	if err != nil {
+		return err, nil
+	}
+	if w.Bridge != nil {
+		st.watch.limit, st.watch.hasty = min(w.c.cfg.StallTimeout, dataSilent), true
+		st.blame = func(err error) {
+			if ctx.Err() == nil { // or else it is our doing
+				w.blame(err)
+			}
+		}
+	}
+	for ch, err := range st.all() {
 		if err != nil {
 			return err, nil
 		}
+		w.usedData.Store(true)
 		if ch.Off != w.pos || ch.Length > w.run.end()-w.pos {
 			return nil, fmt.Errorf("%w: %w", errUnproven, nonsense("a chunk of %d bytes at %d", ch.Length, ch.Off))
 		}
@@ -95,6 +117,18 @@ func (w *walk) byXet(ctx context.Context, stop int64) (broken, err error) {
 		w.pos += ch.Length
 	}
 	return nil, nil
+}
+
+// blame counts how often the host of the data falls silent or breaks off. A
+// stream begins again whenever that happens, and would do so without end as long
+// as each time a few chunks come first. Refusals come at once, and are left to it.
+func (d *derivation) blame(err error) {
+	if said, ok := errors.AsType[*Error](err); ok && said.Status >= http.StatusBadRequest {
+		return
+	}
+	if d.faults.Add(1) >= maxFaults {
+		d.noData(err)
+	}
 }
 
 // byBridge cuts plain bytes. The run's end is the end of a chunk, and so is every

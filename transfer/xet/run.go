@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"hffs/cache/chunk"
-	"hffs/transfer/xorb"
 )
 
 // A run is neighbouring chunks of a xorb somewhere in the blob: known ones, or
@@ -22,7 +21,8 @@ type run struct {
 	legacy []chunk.Chunk // the same as the legacy rule cuts it; nil where nothing was cut here
 }
 
-func (r *run) end() int64 { return r.off + r.length }
+func (r *run) end() int64   { return r.off + r.length }
+func (r *run) count() int64 { return int64(r.last - r.first) }
 
 // add puts one more chunk at the end, whose cut is not ours.
 func (r *run) add(c chunk.Chunk) {
@@ -55,50 +55,6 @@ func (r *run) under(rule chunk.Rule) ([]chunk.Chunk, error) {
 		return nil, nonsense("chunks of %d bytes where %d belong", length, r.length)
 	}
 	return chunks, nil
-}
-
-// split cuts the terms into known and new runs. In a term with several new runs
-// all between them counts as new, since only the term's length is known.
-func split(terms []term, shared map[place]chunk.Chunk) (runs []*run, err error) {
-	off := int64(0)
-	for _, t := range terms {
-		front := knownRun(t, shared, t.start, 1)
-		back := &run{first: t.end, last: t.end}
-		if front.last < t.end {
-			back = knownRun(t, shared, t.end-1, -1)
-		}
-		rest := &run{xorb: t.xorb, first: front.last, last: back.first, length: t.size - front.length - back.length}
-		for _, r := range []*run{front, rest, back} {
-			count := int64(r.last - r.first)
-			if r.length < count || r.length > count*xorb.MaxChunk {
-				return nil, nonsense("%d bytes in %d chunks", r.length, count)
-			}
-			if r.off = off; count > 0 {
-				runs = append(runs, r)
-			}
-			off += r.length
-		}
-	}
-	return runs, nil
-}
-
-// knownRun is the run of known chunks at an end of a term.
-func knownRun(t term, shared map[place]chunk.Chunk, from, step int) *run {
-	r := &run{xorb: t.xorb, known: true}
-	i := from
-	for ; t.start <= i && i < t.end; i += step {
-		ch, ok := shared[place{t.xorb, i}]
-		if !ok {
-			break
-		}
-		r.length += ch.Length
-		r.chunks = append(r.chunks, ch)
-	}
-	if r.first, r.last = from, i; step < 0 {
-		r.first, r.last = i+1, from+1
-		slices.Reverse(r.chunks)
-	}
-	return r
 }
 
 // link ties new runs to those that have all their chunks as well, and gives what

@@ -75,10 +75,17 @@ func (c *Client) Chunks(ctx context.Context, e ref.Entry, off, n int64) iter.Seq
 			yield(Chunk{}, err)
 			return
 		}
-		defer st.close()
+		st.all()(yield)
+	}
+}
+
+// all reads the chunks to the end and closes the stream.
+func (s *stream) all() iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		defer s.close()
 		hasher := chunk.NewHasher()
 		for {
-			data, at, err := st.next()
+			data, at, err := s.next()
 			switch {
 			case errors.Is(err, io.EOF):
 				return

@@ -22,7 +22,8 @@ type stream struct {
 	entry ref.Entry
 	pos   int64 // of the next byte to give, in the blob
 	end   int64
-	tries int // since the last chunk
+	tries int         // since the last chunk
+	blame func(error) // is told what the host of the data did, where not nil
 
 	recipe *recipe
 	upTo   int64 // where the recipe's part of the span ends
@@ -105,6 +106,9 @@ func (s *stream) step() (data []byte, at int64, err error) {
 	}
 	t := s.recipe.terms[s.term]
 	if data, err = s.take(t.from, s.chunk); err != nil {
+		if s.blame != nil {
+			s.blame(err)
+		}
 		return nil, 0, err
 	}
 	at = s.at

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -16,11 +17,27 @@ type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	limit  time.Duration
+	hasty  bool // the limit is for answers' headers, too
 }
 
 func newWatch(ctx context.Context, limit time.Duration) *watch {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return &watch{ctx: ctx, cancel: cancel, limit: limit}
+}
+
+// inTime ends a request whose host does not begin to answer, where the watch is
+// less patient about that than the transport.
+func (w *watch) inTime(send func(context.Context) (*http.Response, error)) (*http.Response, error) {
+	if !w.hasty {
+		return send(w.ctx)
+	}
+	ctx, cancel := context.WithCancelCause(w.ctx) // lasts as long as the body
+	timer := time.AfterFunc(w.limit, func() { cancel(errStalled) })
+	resp, err := send(ctx)
+	if !timer.Stop() && err != nil {
+		err = fmt.Errorf("%w (%v)", errStalled, w.limit)
+	}
+	return resp, err
 }
 
 // watched is a body whose reads must not take too long.
