@@ -46,22 +46,23 @@ const toldMost = 1 << 15
 
 // company is the crowd's part of a fetch.
 type company struct {
-	grid     crossing.Grid
-	cross    *crossing.Crossing
-	bulletin *bulletin
-	began    time.Time
-	on       bool // there is, or was, a fellow
-	me       string
-	vouched  []uint16                      // who answers for each chunk, as its place in names
-	names    []string                      // the first is this node
-	known    map[crossing.ID]source.Fellow // who fetches the blob as well, as far as was heard
-	news     chan fellowNews
-	met      chan source.Source
-	watch    crossing.Watch
-	turn     int       // whose turn it is to be asked first
-	still    time.Time // since when nothing is under way
-	alone    bool      // the crowd has failed: the Hub is asked for everything
-	trial    *trial    // nil: nobody's word is in doubt
+	grid      crossing.Grid
+	cross     *crossing.Crossing
+	bulletin  *bulletin
+	began     time.Time
+	on        bool // there is, or was, a fellow
+	me        string
+	vouched   []uint16                      // who answers for each chunk, as its place in names
+	names     []string                      // the first is this node
+	known     map[crossing.ID]source.Fellow // who fetches the blob as well, as far as was heard
+	news      chan fellowNews
+	met       chan source.Source
+	watch     crossing.Watch
+	turn      int       // whose turn it is to be asked first
+	scattered bool      // it has begun at a place of its own
+	still     time.Time // since when nothing is under way
+	alone     bool      // the crowd has failed: the Hub is asked for everything
+	trial     *trial    // nil: nobody's word is in doubt
 }
 
 func newCompany(me string, etag ref.ETag, m chunk.Map, proven bool) *company {

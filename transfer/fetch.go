@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -217,6 +218,7 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 	case s := <-f.co.met:
 		f.greeted(ctx, s)
 	case found := <-f.found:
+		f.scatter(found)
 		f.asking, f.located, f.asked = false, true, time.Now()
 		fresh := f.take(found.Holders)
 		f.welcome(ctx, found.Fellows)
@@ -228,6 +230,10 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		f.crowd.measure(tick)
 		f.watchdog()
 		f.keepCompany(time.Now())
+		if f.co.scattered && time.Since(f.began) > scattered {
+			f.co.scattered = false
+			f.plan.Start(0)
+		}
 		for _, m := range f.crowd.all {
 			f.plan.Rate(m.id, m.rate/float64(max(1, m.errands)))
 		}
@@ -295,6 +301,18 @@ func (f *fetch) take(found []source.Source) []*member {
 		}
 	}
 	return fresh
+}
+
+// scattered is how long a download begins at a place of its own, where others may
+// begin with the same blob: they are known by then.
+const scattered = time.Second
+
+// scatter chooses that place with the first look for peers.
+func (f *fetch) scatter(found Found) {
+	if found.Others && !f.located && f.co.grid.Len() > 8 {
+		f.plan.Start(rand.IntN(f.m.Len()))
+		f.co.scattered = true
+	}
 }
 
 // lookAgain is how long to wait before the next look for peers: a short while as

@@ -62,6 +62,7 @@ type Config struct {
 type Found struct {
 	Holders []source.Source // of the whole blob
 	Fellows []source.Source // who fetch it as well
+	Others  bool            // there are others who may begin to
 }
 
 // Transfer fetches files into a cache. Safe for concurrent use.

@@ -201,6 +201,7 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Fou
 	defer cancel()
 	nodes, sure := e.locate(ctx, entry)
 	if !sure {
+		found.Others = len(nodes) > 0
 		for _, h := range e.haves(ctx, probePatience, entry, nodes, (*peer.Source).Greet) {
 			if h.Whole {
 				found.Holders = append(found.Holders, e.source(h.Node))
@@ -211,6 +212,7 @@ func (e *engine) peers(ctx context.Context, entry ref.Entry) (found transfer.Fou
 		return found, ctx.Err()
 	}
 	if entry.Blob.Size >= greetMin {
+		found.Others = len(e.nodes(ctx)) > len(nodes)
 		go e.greet(context.WithoutCancel(ctx), entry)
 	}
 	for _, h := range nodes {

@@ -71,6 +71,7 @@ type Plan struct {
 	have    *chunk.Have
 	flying  []uint8 // how many tasks are fetching each chunk
 	cursor  int     // no chunk before it is both missing and free
+	start   int     // where to look first, if behind the cursor
 	tasks   map[int]*task
 	sources map[int]*sourceState
 	lastID  int
@@ -106,6 +107,10 @@ func (p *Plan) Done() bool { return p.have.Full() }
 
 // Have is the set of chunks that are there; the plan's own, to be read only.
 func (p *Plan) Have() *chunk.Have { return p.have }
+
+// Start has tasks begin at chunk i instead of the first that is missing; 0 ends that.
+// Who begins while others may begin with the same blob need not ask for the same.
+func (p *Plan) Start(i int) { p.start = i }
 
 // Hold keeps chunk i from being handed out: it is being brought by other means.
 // It reports whether the chunk was missing and free.
@@ -244,7 +249,13 @@ func (p *Plan) free(s *sourceState) (chunk.Span, bool) {
 	for p.cursor < p.have.Len() && (p.have.Has(p.cursor) || p.flying[p.cursor] > 0) {
 		p.cursor++
 	}
-	first := p.cursor
+	first := max(p.cursor, p.start)
+	for p.start > p.cursor && first < p.have.Len() && !p.open(s, first) {
+		first++
+	}
+	if first == p.have.Len() {
+		first = p.cursor
+	}
 	for first < p.have.Len() && !p.open(s, first) {
 		first++
 	}

@@ -209,3 +209,26 @@ func stepOne(r *rand.Rand, p *Plan, tid int, pl *player, running map[int]*player
 		delete(running, tid)
 	}
 }
+
+// TestStartIsWhereTasksBegin, until nothing is left there.
+func TestStartIsWhereTasksBegin(t *testing.T) {
+	t.Parallel()
+	m := chunk.Fixed(40*chunk.FixedLen, chunk.FixedLen, nil)
+	p := New(m, chunk.NewHave(m.Len()))
+	p.Add(1, nil)
+	p.Start(30)
+	first, _, ok := p.Next(1)
+	require.True(t, ok)
+	require.Equal(t, 30, first.Span.First)
+	next := first
+	for next.Span.First >= 30 {
+		next, _, ok = p.Next(1)
+		require.True(t, ok)
+	}
+	require.Zero(t, next.Span.First, "what lies before comes when all behind is in hand")
+	p.Ended(first.ID)
+	p.Start(0)
+	again, _, ok := p.Next(1)
+	require.True(t, ok)
+	require.Less(t, again.Span.First, 30, "in file order again")
+}
