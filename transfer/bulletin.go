@@ -145,18 +145,6 @@ func (b *bulletin) end(whole bool) {
 	b.moved = make(chan struct{})
 }
 
-// covers tells whether all of a range of bytes can be had here.
-func (b *bulletin) covers(off, n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := b.m.At(off); i < b.m.Len() && b.m.Offset(i) < off+n; i++ {
-		if !b.have.Has(i) {
-			return false
-		}
-	}
-	return true
-}
-
 // News is for the door: see peer.Feed.
 func (b *bulletin) News(ctx context.Context, pos int64) ([]source.News, int64, error) {
 	for {

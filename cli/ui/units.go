@@ -3,7 +3,6 @@ package ui
 import (
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -47,15 +46,6 @@ func twoUnits(a int64, unitA string, b int64, unitB string) string {
 		s += " " + strconv.FormatInt(b, 10) + unitB
 	}
 	return s
-}
-
-// Age says roughly how old something is: "3 hours".
-func Age(d time.Duration) string {
-	if d < time.Second {
-		return "less than a second"
-	}
-	var zero time.Time
-	return strings.TrimSpace(humanize.RelTime(zero, zero.Add(d), "", ""))
 }
 
 // sizes says how much of total is there, with one unit for both so that the
