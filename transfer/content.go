@@ -27,14 +27,14 @@ const (
 // recut has the blob cut by its content, where the Hub stated its Xet hash and
 // somebody has the map, or it can be worked out. From then on each chunk can be
 // held against the Hub's own word as it arrives, and be taken from wherever it is
-// found. It says how many bytes the Hub sent on the way, and who told a map that is
-// none.
-func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board) (fresh int64, lies []lie) {
+// found. It says how many bytes the Hub sent on the way; who told a map that is none
+// is told on lies, perhaps only later.
+func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board, lies chan<- lie) (fresh int64) {
 	e := part.Entry()
 	if e.Blob.Xet == "" || e.Blob.Size < contentMin || part.Map().Step() == 0 {
-		return 0, nil
+		return 0
 	}
-	m, found, lies, ok := t.contentMap(ctx, e)
+	m, found, ok := t.contentMap(ctx, e, lies)
 	switch {
 	case ok && t.cfg.Learn != nil:
 		t.cfg.Learn(ctx, e) // working out a map has learnt them already
@@ -42,16 +42,16 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board) (fr
 		var err error
 		if m, fresh, err = t.derive(ctx, part, b, newMost(e, found)); err != nil {
 			t.cfg.Log.Debug("the map of chunks is not worked out", "file", e, "err", err)
-			return 0, lies
+			return 0
 		}
 	case !ok:
-		return 0, lies
+		return 0
 	}
 	if err := part.Recut(m); err != nil {
 		t.cfg.Log.Warn("the map of chunks is not used", "file", e, "err", err)
-		return 0, lies
+		return 0
 	}
-	return fresh, lies
+	return fresh
 }
 
 // lie is a map that the Hub's hash does not prove, and who told it.
@@ -83,12 +83,12 @@ func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board, mo
 
 // contentMap finds a blob's map: here, or with a peer that holds it. It tells who
 // was found, if it had to look.
-func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (m chunk.Map, found Found, lies []lie, ok bool) {
+func (t *Transfer) contentMap(ctx context.Context, e ref.Entry, lies chan<- lie) (m chunk.Map, found Found, ok bool) {
 	if m, err := t.cfg.Cache.ContentMap(e.Blob); err == nil && m.Verify(e.Blob.Xet, e.Blob.Size) == nil {
-		return m, found, nil, true
+		return m, found, true
 	}
 	if t.cfg.Peers == nil {
-		return m, found, nil, false
+		return m, found, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, mapDeadline)
 	defer cancel()
@@ -96,17 +96,13 @@ func (t *Transfer) contentMap(ctx context.Context, e ref.Entry) (m chunk.Map, fo
 	if err != nil {
 		t.cfg.Log.Debug("looked for peers", "file", e, "err", err)
 	}
-	m, lies, ok = t.askMap(ctx, e, found.Holders)
-	return m, found, lies, ok
+	m, ok = t.askMap(ctx, e, found.Holders, lies)
+	return m, found, ok
 }
 
 // askMap takes the first map that the Hub's hash proves.
-func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Source) (m chunk.Map, lies []lie, ok bool) {
-	type answer struct {
-		m   chunk.Map
-		lie lie
-	}
-	answers := make(chan answer, len(peers))
+func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Source, lies chan<- lie) (m chunk.Map, ok bool) {
+	answers := make(chan chunk.Map, len(peers))
 	places := make(chan struct{}, mapAskers)
 	asked := 0
 	for _, p := range peers {
@@ -116,32 +112,38 @@ func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Sourc
 		}
 		asked++
 		go func() {
-			var a answer
+			var m chunk.Map
 			select {
 			case places <- struct{}{}:
 				defer func() { <-places }()
 				var err error
-				if a.m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrRefused) {
+				if m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrRefused) {
 					t.cfg.Log.Debug("a map is wrong", "source", p.Name(), "err", err)
-					a.lie = lie{p, fmt.Errorf("%s told a map of the file that the Hub's hash does not prove", p.Name())}
+					accuse(lies, lie{p, fmt.Errorf("%s told a map of the file that the Hub's hash does not prove", p.Name())})
 				} else if err != nil {
 					t.cfg.Log.Debug("asked for a map", "source", p.Name(), "err", err)
 				}
 			case <-ctx.Done():
 			}
-			answers <- a
+			answers <- m
 		}()
 	}
 	for range asked {
-		a := <-answers
-		if a.lie.by != nil {
-			lies = append(lies, a.lie)
-		}
-		if a.m.Len() > 0 {
-			return a.m, lies, true
+		if m := <-answers; m.Len() > 0 {
+			return m, true
 		}
 	}
-	return chunk.Map{}, lies, false
+	return chunk.Map{}, false
+}
+
+// liesMost is how many lies wait to be heard.
+const liesMost = 16
+
+func accuse(lies chan<- lie, l lie) {
+	select {
+	case lies <- l:
+	default:
+	}
 }
 
 // mapFrom asks one peer. What it tells is worth nothing before it is proven.

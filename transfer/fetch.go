@@ -76,6 +76,7 @@ type fetch struct {
 	reports    chan report
 	copies     chan reused
 	around     chan []source.Source
+	lies       chan lie
 	holders    chan partHolder
 	maps       chan toldMap
 	found      chan Found
@@ -97,12 +98,10 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 		return fmt.Errorf("begin %s: %w", e, err)
 	}
 	defer part.Close()
-	fresh, lies := t.recut(ctx, part, b)
+	lies := make(chan lie, liesMost)
+	fresh := t.recut(ctx, part, b, lies)
 	f := newFetch(t, e, part, b)
-	for _, l := range lies {
-		f.take([]source.Source{l.by})
-		f.drop(f.crowd.find(l.by), l.err, true)
-	}
+	f.lies = lies
 	f.resumed, f.fresh = max(0, f.resumed-fresh), min(fresh, f.resumed)
 	leave := t.keep(e.Blob.ETag, f.co)
 	whole := false
@@ -206,6 +205,8 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		return f.hear(r)
 	case c := <-f.copies:
 		return f.copied(c)
+	case l := <-f.lies:
+		f.condemn(l)
 	case found := <-f.around:
 		f.inquire(ctx, found)
 	case h := <-f.holders:

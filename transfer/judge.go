@@ -18,9 +18,18 @@ import (
 // What becomes of sources: who faltered, who lied, who is asked again, and whose
 // word on chunks counts.
 
+// condemn drops whoever told a map that is none.
+func (f *fetch) condemn(l lie) {
+	f.take([]source.Source{l.by})
+	f.drop(f.crowd.find(l.by), l.err, true)
+}
+
 // settle does what is left once the file is right: its map is kept, and whoever
 // told another one is named.
 func (f *fetch) settle() {
+	for len(f.lies) > 0 {
+		f.condemn(<-f.lies)
+	}
 	if f.proven {
 		if err := f.t.cfg.Cache.KeepMap(f.entry.Blob, f.m); err != nil {
 			f.log.Warn("the map of chunks was not kept", "err", err)

@@ -56,10 +56,13 @@ func getFromALiar(t *testing.T, l *Lab, kind string) gotJSON {
 	announced(t, a, honest, bigRepo, kind+".bin")
 	announced(t, a, c, bigRepo, kind+".bin")
 	before := a.Received()
-	p := a.Start(Binary(t), "get", bigRepo, kind+".bin", "--json")
-	if kind == "map" || kind == "other" {
-		// Whoever gives a true map first ends the search for one.
+	// Whoever gives a true map first ends the search for one.
+	aboutMaps := kind == "map" || kind == "other"
+	if aboutMaps {
 		honest.node(t).Pause()
+	}
+	p := a.Start(Binary(t), "get", bigRepo, kind+".bin", "--json")
+	if aboutMaps {
 		lie.WaitFor("lied: "+kind, 20*time.Second)
 		honest.node(t).Resume()
 	}
