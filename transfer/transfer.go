@@ -7,7 +7,9 @@
 // download, a single goroutine that holds the plan and takes reports; errand.go is
 // the worker that carries one span; crowd.go keeps the sources with their rates and
 // failures; judge.go says what becomes of them, lastresort.go when the Hub is asked;
-// hearsay.go weighs what peers say of the blob's chunks where the Hub has not said.
+// hearsay.go weighs what peers say of the blob's chunks where the Hub has not said;
+// fellows.go is about those who fetch the same blob at the same time, bulletin.go
+// what they are told.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
