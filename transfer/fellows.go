@@ -137,10 +137,11 @@ const followMost = crossing.MostPartners + 8
 
 // follow listens to a fellow, unless it is listened to already or has to rest.
 func (f *fetch) follow(ctx context.Context, fellow source.Fellow) {
+	if fellow == nil || f.following() >= followMost {
+		return
+	}
 	m := f.crowd.find(fellow)
 	switch {
-	case fellow == nil || f.following() >= followMost:
-		return
 	case m == nil:
 		m = f.crowd.add([]source.Source{fellow})[0]
 		m.has = chunk.NewHave(f.m.Len())
@@ -369,7 +370,9 @@ func (f *fetch) hearFellow(ctx context.Context, n fellowNews) {
 	m := n.m
 	m.heard = m.heard || !n.over
 	for _, news := range n.news {
-		f.hearNews(m, news)
+		if !m.dropped { // a liar goes on telling
+			f.hearNews(m, news)
+		}
 	}
 	if !n.over {
 		return
@@ -395,7 +398,7 @@ func (f *fetch) hearFellow(ctx context.Context, n fellowNews) {
 func (f *fetch) bereave(m *member) {
 	f.co.cross.Leave(crossingID(m.node))
 	f.plan.Lose(m.id, chunk.Span{End: f.m.Len()})
-	m.has, m.told, m.covered = chunk.NewHave(f.m.Len()), nil, nil
+	m.has, m.told, m.covered = chunk.NewHave(f.m.Len()), map[int]told{}, nil
 }
 
 func (f *fetch) hearNews(m *member, n source.News) {

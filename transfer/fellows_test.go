@@ -25,6 +25,7 @@ type fellow struct {
 	news    []source.News
 	breaks  bool // the feed ends with an error behind the news
 	follows atomic.Int32
+	goesOn  bool // it tells the same again and again
 }
 
 func (f *fellow) NodeID() string { return f.name }
@@ -34,6 +35,10 @@ func (f *fellow) Follow(ctx context.Context, _ ref.Blob, tell func([]source.News
 	tell(f.news)
 	if f.breaks {
 		return io.ErrUnexpectedEOF
+	}
+	for f.goesOn && ctx.Err() == nil {
+		tell(f.news)
+		time.Sleep(time.Millisecond) // the pace of its news
 	}
 	<-ctx.Done()
 	return ctx.Err()
@@ -104,6 +109,17 @@ func TestFellowThatSendsWhatItHasNotToldIsDropped(t *testing.T) {
 	require.Equal(t, []string{"liar"}, dropped(r))
 	require.EqualValues(t, 20*chunk.FixedLen, sourceBytes(r, "honest"))
 	require.LessOrEqual(t, hub.sent.Load(), int64(big-20*chunk.FixedLen))
+}
+
+// TestLiarThatGoesOnTellingIsNotHeard: what it tells is of no use any more, and
+// does no harm.
+func TestLiarThatGoesOnTellingIsNotHeard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.theHub().busy.Store(2) // so that the download outlasts the lie
+	f := w.fellow("liar", w.content, 0, 10, "")
+	f.content, f.goesOn = flip(w.content, 3*chunk.FixedLen+5), true
+	require.Equal(t, []string{"liar"}, dropped(w.get()))
 }
 
 // TestWhoAnsweredForALieIsNamed: the lie is told and sent consistently, and passed
