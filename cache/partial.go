@@ -248,15 +248,7 @@ func (p *Partial) size() int64 {
 
 // PartialHave says how far the furthest fetch of a blob in this process is.
 func (c *Cache) PartialHave(etag ref.ETag) (have, size int64, ok bool) {
-	c.mu.Lock()
-	var all []*Partial
-	for p := range c.partials {
-		if p.entry.Blob.ETag == etag {
-			all = append(all, p)
-		}
-	}
-	c.mu.Unlock()
-	for _, p := range all {
+	for _, p := range c.partialsOf(etag) {
 		have, size, ok = max(have, p.size()), p.entry.Blob.Size, true
 	}
 	return have, size, ok

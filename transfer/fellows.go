@@ -197,11 +197,7 @@ func (f *fetch) crowdOn() {
 	}
 	f.co.on = true
 	f.plan.Crowd(f.co.grid.Bytes(), rand.Uint64())
-	for _, m := range f.crowd.all {
-		if m.origin() {
-			f.makeOrigin(m)
-		}
-	}
+	f.eachOrigin(f.makeOrigin)
 	for _, e := range f.errands {
 		if e.from.origin() {
 			f.claimErrand(e)
@@ -279,11 +275,7 @@ func (f *fetch) claim(m *member) bool {
 // claimed tells everybody of a claim and opens the cell to the origin.
 func (f *fetch) claimed(cell int) {
 	f.co.bulletin.claimed(cell, true)
-	for _, m := range f.crowd.all {
-		if m.origin() {
-			f.open(m, f.co.grid.Chunks(cell))
-		}
-	}
+	f.eachOrigin(func(m *member) { f.open(m, f.co.grid.Chunks(cell)) })
 }
 
 // open lets an origin be asked for chunks; the Hub only for those that no neighbour
@@ -303,13 +295,13 @@ func (f *fetch) open(m *member, s chunk.Span) {
 // unclaim takes a claim back; that of crossing is gone by now.
 func (f *fetch) unclaim(cell int) {
 	f.co.bulletin.claimed(cell, false)
-	f.eachOrigin(func(id int) { f.plan.Lose(id, f.co.grid.Chunks(cell)) })
+	f.eachOrigin(func(m *member) { f.plan.Lose(m.id, f.co.grid.Chunks(cell)) })
 }
 
-func (f *fetch) eachOrigin(do func(id int)) {
+func (f *fetch) eachOrigin(do func(*member)) {
 	for _, m := range f.crowd.all {
 		if m.origin() {
-			do(m.id)
+			do(m)
 		}
 	}
 }
@@ -574,7 +566,7 @@ func (f *fetch) impasse(now time.Time) {
 	if now.Sub(f.co.still) > standstill {
 		f.log.Warn("the crowd has come to a standstill; the rest is drawn from the Hub")
 		f.co.still, f.co.alone = time.Time{}, true
-		f.eachOrigin(func(id int) { f.plan.Gain(id, chunk.Span{End: f.m.Len()}) })
+		f.eachOrigin(func(m *member) { f.plan.Gain(m.id, chunk.Span{End: f.m.Len()}) })
 	}
 }
 
@@ -619,19 +611,13 @@ func (f *fetch) retry() bool {
 	for _, i := range t.chunks {
 		f.forget(i)
 	}
-	f.redraw()
+	f.redraw(t.chunks)
 	return true
 }
 
-// redraw has what is on trial come from the Hub, and from nobody else.
-func (f *fetch) redraw() {
-	if f.co.trial == nil {
-		return
-	}
-	for _, i := range f.co.trial.chunks {
-		if f.plan.Have().Has(i) {
-			continue
-		}
+// redraw has chunks that are on trial come from the Hub, and from nobody else.
+func (f *fetch) redraw(chunks []int) {
+	for _, i := range chunks {
 		for _, m := range f.crowd.all {
 			if m.Kind() == source.Peer {
 				f.plan.Lose(m.id, chunk.Span{First: i, End: i + 1})

@@ -51,12 +51,11 @@ func NewDialer() *Dialer {
 		ReadBufferSize:         64 << 10,
 		MaxResponseHeaderBytes: 16 << 10,
 	}}
-	return &Dialer{feeds: newFeedClient(), paced: paced, http: &http.Client{
-		Transport: paced,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return fmt.Errorf("%w: a peer may not redirect", source.ErrRefused)
-		},
-	}}
+	return &Dialer{feeds: newFeedClient(), paced: paced, http: &http.Client{Transport: paced, CheckRedirect: noRedirect}}
+}
+
+func noRedirect(*http.Request, []*http.Request) error {
+	return fmt.Errorf("%w: a peer may not redirect", source.ErrRefused)
 }
 
 // Limit bounds all that comes through the dialer, news aside. It is for before the

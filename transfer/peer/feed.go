@@ -280,9 +280,7 @@ func noEOF(err error) error {
 func newFeedClient() *http.Client {
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	return &http.Client{
-		Transport: &http.Transport{DialContext: d.DialContext, ResponseHeaderTimeout: headerTimeout, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return fmt.Errorf("%w: a peer may not redirect", source.ErrRefused)
-		},
+		Transport:     &http.Transport{DialContext: d.DialContext, ResponseHeaderTimeout: headerTimeout, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10},
+		CheckRedirect: noRedirect,
 	}
 }
