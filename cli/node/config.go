@@ -54,6 +54,8 @@ type Config struct {
 	// LimitDown bounds what all downloads together receive, and LimitHub what they
 	// receive from the Hub, its mirrors and what stands behind them; 0 is no bound.
 	LimitDown, LimitHub int64
+	// ShareGated tells peers also of gated and private repos, and serves them.
+	ShareGated bool
 	// Name is what people call this node; empty means the host's name.
 	Name string
 
