@@ -73,12 +73,12 @@ var sampleAhead = []Ahead{
 
 func sampleJournal(m chunk.Map) []byte {
 	b := journalHeader(m)
-	b = append(b, journalRecord(kindWritten, 2, chunk.Hash{2})...)
+	b = append(b, appendRecord(nil, kindWritten, 2, chunk.Hash{2})...)
 	b = append(b, aheadRecord(sampleAhead[0])...)
-	b = append(b, journalRecord(kindWritten, 0, chunk.Hash{1})...)
-	b = append(b, journalRecord(kindDropped, 2, chunk.Hash{})...)
+	b = append(b, appendRecord(nil, kindWritten, 0, chunk.Hash{1})...)
+	b = append(b, appendRecord(nil, kindDropped, 2, chunk.Hash{})...)
 	b = append(b, aheadRecord(sampleAhead[1])...)
-	return append(b, journalRecord(kindWritten, 1, chunk.Hash{3})...)
+	return append(b, appendRecord(nil, kindWritten, 1, chunk.Hash{3})...)
 }
 
 func TestJournalTail(t *testing.T) {
@@ -119,8 +119,8 @@ func FuzzReadJournal(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:len(whole)-7])
 	f.Add(append(bytes.Clone(whole), aheadRecord(Ahead{3*chunk.FixedLen - 1, chunk.Chunk{Length: 2}})...))
-	f.Add(append(bytes.Clone(whole), journalRecord('x', 1, chunk.Hash{})...))
-	f.Add(append(bytes.Clone(whole), journalRecord(kindWritten, 99, chunk.Hash{})...))
+	f.Add(append(bytes.Clone(whole), appendRecord(nil, 'x', 1, chunk.Hash{})...))
+	f.Add(append(bytes.Clone(whole), appendRecord(nil, kindWritten, 99, chunk.Hash{})...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := readJournal(bytes.NewReader(data), m)
 		if err != nil {

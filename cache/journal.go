@@ -66,12 +66,12 @@ func cutMark(m chunk.Map) uint64 {
 	return binary.LittleEndian.Uint64(root[:])
 }
 
-func journalRecord(kind byte, i int, sum chunk.Hash) []byte {
-	b := make([]byte, 0, recordLen)
+func appendRecord(b []byte, kind byte, i int, sum chunk.Hash) []byte {
+	begin := len(b)
 	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint32(b, uint32(i))
 	b = append(b, sum[:]...)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[begin:], castagnoli))
 }
 
 func aheadRecord(a Ahead) []byte {
@@ -178,14 +178,19 @@ func (j *journal) append(b []byte) error {
 	return nil
 }
 
-func (j *journal) written(i int, sum chunk.Hash) error {
-	return j.append(journalRecord(kindWritten, i, sum))
+// written is for chunks from first on.
+func (j *journal) written(first int, sums []chunk.Hash) error {
+	b := make([]byte, 0, len(sums)*recordLen)
+	for k, sum := range sums {
+		b = appendRecord(b, kindWritten, first+k, sum)
+	}
+	return j.append(b)
 }
 
 func (j *journal) dropped(chunks []int) error {
 	var b []byte
 	for _, i := range chunks {
-		b = append(b, journalRecord(kindDropped, i, chunk.Hash{})...)
+		b = appendRecord(b, kindDropped, i, chunk.Hash{})
 	}
 	return j.append(b)
 }

@@ -108,49 +108,88 @@ func (p *Partial) WriteChunk(i int, data []byte) error {
 
 // WriteHashed is WriteChunk for a caller who has just computed the chunk's hash.
 func (p *Partial) WriteHashed(i int, data []byte, sum chunk.Hash) error {
-	if i < 0 || i >= p.cut.Len() || int64(len(data)) != p.cut.Length(i) {
-		return fmt.Errorf("write chunk %d of %s: no chunk of %d bytes has this number", i, p.entry, len(data))
-	}
-	if ok, err := p.claim(i); !ok {
-		return wrap(err, "write chunk %d of %s", i, p.entry)
-	}
-	_, err := p.file.WriteAt(data, p.cut.Offset(i))
-	p.ahead.doubt()
-	if err == nil {
-		err = p.log.written(i, sum)
-	}
-	p.settle(i, sum, err == nil)
-	return wrap(p.c.diskError(err, p.cut.Size()-p.size()), "write chunk %d of %s", i, p.entry)
+	return p.WriteRun(i, data, []chunk.Hash{sum})
 }
 
-// claim waits while somebody else writes this chunk, and says whether it is
-// still to be written.
-func (p *Partial) claim(i int) (ok bool, err error) {
+// WriteRun is WriteHashed for neighbouring chunks from first on, one for each hash.
+func (p *Partial) WriteRun(first int, data []byte, sums []chunk.Hash) error {
+	if err := p.checkRun(first, data, sums); err != nil {
+		return fmt.Errorf("write chunk %d of %s: %w", first, p.entry, err)
+	}
+	for len(sums) > 0 {
+		n, skip, err := p.claim(first, len(sums))
+		if err == nil && n > 0 {
+			err = p.write(first, data[:p.cut.Offset(first+n)-p.cut.Offset(first)], sums[:n])
+		}
+		if err != nil {
+			return fmt.Errorf("write chunk %d of %s: %w", first, p.entry, err)
+		}
+		done := n + skip
+		data = data[p.cut.Offset(first+done)-p.cut.Offset(first):]
+		first, sums = first+done, sums[done:]
+	}
+	return nil
+}
+
+func (p *Partial) checkRun(first int, data []byte, sums []chunk.Hash) error {
+	end := first + len(sums)
+	if first < 0 || end > p.cut.Len() || int64(len(data)) != p.cut.Offset(end)-p.cut.Offset(first) {
+		return fmt.Errorf("no %d chunks of %d bytes begin with this number", len(sums), len(data))
+	}
+	for k, sum := range sums {
+		if p.proven() && sum != p.cut.Hash(first+k) {
+			return ErrMismatch
+		}
+	}
+	return nil
+}
+
+// write puts claimed chunks on the disk.
+func (p *Partial) write(first int, data []byte, sums []chunk.Hash) error {
+	_, err := p.file.WriteAt(data, p.cut.Offset(first))
+	p.ahead.doubt()
+	if err == nil {
+		err = p.log.written(first, sums)
+	}
+	p.settle(first, sums, err == nil)
+	return p.c.diskError(err, p.cut.Size()-p.size())
+}
+
+// claim says how many chunks from first on are still to be written, by whoever has
+// called, up to most. Where the first is not, it is to be skipped; if somebody else is
+// writing it, claim waits to see how that ends.
+func (p *Partial) claim(first, most int) (n, skip int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.writing[i] {
+	for p.writing[first] {
 		moved := p.movedLocked()
 		p.mu.Unlock()
 		<-moved
 		p.mu.Lock()
 	}
-	if p.ended {
-		return false, os.ErrClosed
+	switch {
+	case p.ended:
+		return 0, 0, os.ErrClosed
+	case p.have.Has(first):
+		return 0, 1, nil
 	}
-	if p.have.Has(i) {
-		return false, nil
+	for n < most && !p.writing[first+n] && !p.have.Has(first+n) {
+		p.writing[first+n] = true
+		n++
 	}
-	p.writing[i] = true
-	return true, nil
+	return n, 0, nil
 }
 
-func (p *Partial) settle(i int, sum chunk.Hash, written bool) {
+func (p *Partial) settle(first int, sums []chunk.Hash, written bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.writing, i)
-	if written && p.have.Add(i) {
-		p.sums[i] = sum
-		p.bytes += p.cut.Length(i)
+	for k, sum := range sums {
+		i := first + k
+		delete(p.writing, i)
+		if written && p.have.Add(i) {
+			p.sums[i] = sum
+			p.bytes += p.cut.Length(i)
+		}
 	}
 	p.wakeLocked()
 }

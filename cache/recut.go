@@ -74,7 +74,7 @@ func (p *Partial) keepMap(m chunk.Map, have *chunk.Have) error {
 	log := journalHeader(m)
 	for i := range m.Len() {
 		if have.Has(i) {
-			log = append(log, journalRecord(kindWritten, i, m.Hash(i))...)
+			log = appendRecord(log, kindWritten, i, m.Hash(i))
 		}
 	}
 	if err := p.writeWhole(journalSuffix, log); err != nil {

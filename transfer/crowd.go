@@ -16,7 +16,7 @@ const (
 	errandsAlone   = 4
 	errandsPerHub  = 4
 	errandsInCrowd = 2  // to an origin: what is claimed early is kept from others
-	errandsInAll   = 16 // bounds buffers: 16 chunks at once
+	errandsInAll   = 16 // bounds buffers: 16 of half a MiB
 )
 
 // When failures are enough. A peer is soon replaced; the Hub is all there is

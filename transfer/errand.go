@@ -31,11 +31,11 @@ type errand struct {
 	sums   []chunk.Hash // what a fellow told of the span's chunks; zero: nothing
 }
 
-// report is what an errand tells the owner: that it stored a chunk, or that it
+// report is what an errand tells the owner: that it stored some chunks, or that it
 // is over.
 type report struct {
 	errand *errand
-	chunk  int
+	chunks chunk.Span
 	over   bool
 	err    error
 	under  *chunk.Map // what the last bytes were held against
@@ -48,14 +48,18 @@ type storeError struct{ err error }
 func (e *storeError) Error() string { return "store: " + e.err.Error() }
 func (e *storeError) Unwrap() error { return e.err }
 
-// Buffers hold one chunk each; hashers take 11 KB. Both outlive errands.
+// bufferLen is how much an errand takes in at once, in bytes: large enough that
+// reading and writing cost few calls, and small enough for the caches of processors.
+const bufferLen = 512 << 10
+
+// Buffers and hashers, which take 11 KB, outlive errands.
 var (
-	buffers = sync.Pool{New: func() any { b := make([]byte, chunk.FixedLen); return &b }}
+	buffers = sync.Pool{New: func() any { b := make([]byte, bufferLen); return &b }}
 	hashers = sync.Pool{New: func() any { return chunk.NewHasher() }}
 )
 
-// carry runs an errand to its end: it reads chunk by chunk, lets only right ones
-// pass, and puts each on the disk before it reports it.
+// carry runs an errand to its end: it reads chunks, lets only right ones pass, and
+// puts them on the disk before it reports them.
 func (f *fetch) carry(ctx context.Context, e *errand) {
 	r := report{errand: e, over: true}
 	r.err = f.carryAll(ctx, e, &r.under)
@@ -72,34 +76,38 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 	defer hashers.Put(hasher)
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	if int64(len(*buf)) < f.m.Length(0) {
-		*buf = make([]byte, f.m.Length(0))
-	}
-	in := verify.NewReader(&flow{r: body, errand: e}, e.source.Name(), hasher)
-	for i := e.task.Span.First; i < int(e.end.Load()); i++ {
+	in := verify.NewReader(&flow{r: body, errand: e}, e.source.Name(), hasher, *buf)
+	for i := e.task.Span.First; i < int(e.end.Load()); {
 		*under = f.hearsay.chosen()
-		data, sum, err := in.Next(**under, i, *buf)
+		data, sums, err := in.Next(**under, i, int(e.end.Load()))
+		good, doubt := e.compare(f.m, i, sums)
+		if doubt != nil {
+			data, err = data[:f.m.Offset(i+good)-f.m.Offset(i)], doubt
+		}
+		if good > 0 {
+			if err := f.part.WriteRun(i, data, sums[:good]); err != nil {
+				return &storeError{fmt.Errorf("write %s: %w", f.entry, err)}
+			}
+			f.tell(report{errand: e, chunks: chunk.Span{First: i, End: i + good}})
+			i += good
+		}
 		if err != nil {
 			return err
 		}
-		if err := e.compare(f.m, i, sum); err != nil {
-			return err
-		}
-		if err := f.part.WriteHashed(i, data, sum); err != nil {
-			return &storeError{fmt.Errorf("write %s: %w", f.entry, err)}
-		}
-		f.tell(report{errand: e, chunk: i})
 	}
 	return nil
 }
 
-// compare holds a chunk against what the fellow that sends it has told of it.
-func (e *errand) compare(m chunk.Map, i int, sum chunk.Hash) error {
-	k := i - e.task.Span.First
-	if k >= len(e.sums) || e.sums[k] == (chunk.Hash{}) || e.sums[k] == sum {
-		return nil
+// compare holds chunks from i on against what the fellow that sends them has told of
+// them, and says how many are as told.
+func (e *errand) compare(m chunk.Map, i int, sums []chunk.Hash) (good int, err error) {
+	for good, sum := range sums {
+		k := i + good - e.task.Span.First
+		if k < len(e.sums) && e.sums[k] != (chunk.Hash{}) && e.sums[k] != sum {
+			return good, &verify.Error{From: e.source.Name(), Chunk: i + good, Off: m.Offset(i + good), Want: e.sums[k], Got: sum}
+		}
 	}
-	return &verify.Error{From: e.source.Name(), Chunk: i, Off: m.Offset(i), Want: e.sums[k], Got: sum}
+	return len(sums), nil
 }
 
 // tell hands a report to the owner, who reads until every errand is over.

@@ -458,7 +458,9 @@ func (f *fetch) watchdog() {
 func (f *fetch) hear(r report) error {
 	e := r.errand
 	if !r.over {
-		f.got(e, r.chunk)
+		for i := r.chunks.First; i < r.chunks.End; i++ {
+			f.got(e, i)
+		}
 		return nil
 	}
 	delete(f.errands, e.task.ID)
