@@ -55,7 +55,7 @@ bench: build tools
 
 # Debian's packages are installed only where something is missing and we may.
 tools:
-	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3
+	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3 zsh fish
 
 venv: $(STAMP) $(LEGACY_STAMP)
 

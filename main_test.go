@@ -12,31 +12,34 @@ import (
 // drawing of the house, kept true. A parent imports its children, a child never
 // its parent; siblings meet only in leaves; the wiring sees all.
 var rooms = map[string][]string{
-	"cache/ref":            {},                               // names: everybody's leaf
-	"cache/chunk":          {"cache/ref"},                    // pure
-	"cache/disk":           {},                               // the systems' rough edges
-	"cache":                {},                               // the cache knows nobody
-	"discovery":            {},                               // finds addresses, knows no names
-	"gossip/manifest":      {"cache/ref"},                    // the message
-	"gossip/directory":     {"cache/ref", "gossip/manifest"}, // the table
-	"gossip":               {"cache/ref"},                    // carries manifests, fetches no blobs
-	"transfer/source":      {"cache/ref", "cache/chunk"},     // what sources share
-	"transfer/plan":        {"cache/chunk"},                  // no I/O at all
-	"transfer/crossing":    {"cache/chunk"},                  // who draws what from the Hub: pure as well
-	"transfer/swarmsim":    {"cache/chunk", "transfer/plan", "transfer/crossing"},
-	"transfer/verify":      {"cache/ref", "cache/chunk"}, //
-	"transfer/pace":        {},                           // rates: a leaf
-	"transfer/peer":        {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source", "transfer/verify"},
-	"transfer/xorb":        {}, // a format: Xet's chunks in a row
-	"transfer/xet":         {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source", "transfer/xorb"},
-	"transfer/hub/standin": {"*"}, // a Hub in small: tests and the demo
-	"transfer/hub":         {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source"},
-	"transfer":             {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
-	"cli/control":          {"cache/ref"},                                                                 // our own user's door
-	"cli/ui":               {},                                                                            // what people look at
-	"cli/node":             {"*"},                                                                         // the wiring
-	"cli/lab":              {"*"},                                                                         // tests of the whole
-	"cli":                  {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
+	"cache/ref":             {},                               // names: everybody's leaf
+	"cache/chunk":           {"cache/ref"},                    // pure
+	"cache/disk":            {},                               // the systems' rough edges
+	"cache":                 {},                               // the cache knows nobody
+	"discovery":             {},                               // finds addresses, knows no names
+	"gossip/manifest":       {"cache/ref"},                    // the message
+	"gossip/directory":      {"cache/ref", "gossip/manifest"}, // the table
+	"gossip":                {"cache/ref"},                    // carries manifests, fetches no blobs
+	"transfer/source":       {"cache/ref", "cache/chunk"},     // what sources share
+	"transfer/plan":         {"cache/chunk"},                  // no I/O at all
+	"transfer/crossing":     {"cache/chunk"},                  // who draws what from the Hub: pure as well
+	"transfer/swarmsim":     {"cache/chunk", "transfer/plan", "transfer/crossing"},
+	"transfer/verify":       {"cache/ref", "cache/chunk"}, //
+	"transfer/pace":         {},                           // rates: a leaf
+	"transfer/peer":         {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source", "transfer/verify"},
+	"transfer/xorb":         {}, // a format: Xet's chunks in a row
+	"transfer/xet":          {"cache/ref", "cache/chunk", "transfer/hub/caller", "transfer/pace", "transfer/source", "transfer/xorb"},
+	"transfer/hub/standin":  {"*"}, // a Hub in small: tests and the demo
+	"transfer/hub":          {"cache/ref", "cache/chunk", "transfer/pace", "transfer/source"},
+	"transfer/hub/caller":   {},                                                                            // in whose name: a leaf
+	"transfer/hub/endpoint": {"cache/ref", "transfer/hub/caller"},                                          // the Hub's protocol, for programs of this machine
+	"transfer/catalog":      {"cache", "cache/ref", "transfer/hub/caller"},                                 // what repos are made of, and who may know
+	"transfer":              {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
+	"cli/control":           {"cache/ref"},                                                                 // our own user's door
+	"cli/ui":                {},                                                                            // what people look at
+	"cli/node":              {"*"},                                                                         // the wiring
+	"cli/lab":               {"*"},                                                                         // tests of the whole
+	"cli":                   {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

@@ -46,6 +46,8 @@ func (c *Cache) begin(ctx context.Context, e ref.Entry, leave func()) (*Partial,
 		writing: map[int]bool{},
 	}
 	p.m = p.cut
+	stated, ok := c.statedEntry(e.Repo, e.Commit, e.Path)
+	p.stated = ok && stated == e.Blob
 	if p.lock, err = c.lockPart(ctx, root, p.name(lockSuffix)); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}

@@ -24,9 +24,14 @@ const (
 	bucketRefs    = "refs"    // repo folder/revision -> commit and when the Hub said so
 	bucketEntries = "entries" // repo folder/commit/path -> blob, as the Hub stated it
 	bucketOrder   = "order"   // sequence number -> key in entries, oldest first
+	bucketTrees   = "trees"   // repo folder/commit -> the commit's file list, as the Hub stated it
+	bucketInfos   = "infos"   // repo folder/commit -> what the Hub said of the repo, as JSON
 )
 
-var buckets = []string{bucketChecked, bucketMaps, bucketRefs, bucketEntries, bucketOrder}
+var buckets = []string{
+	bucketChecked, bucketMaps, bucketRefs, bucketEntries, bucketOrder,
+	bucketTrees, orderOf(bucketTrees), bucketInfos, orderOf(bucketInfos),
+}
 
 // How much is written at once, so that thousands of small files do not cost an
 // fsync each.

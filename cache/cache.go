@@ -31,6 +31,7 @@
 // follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
 // content.go and indexing.go for what it is made of, recut.go and ahead.go for a
 // fetch that goes by that, and relatives.go for blobs that may share some of it.
+// What the Hub said of files is in entry.go, of whole commits in trees.go and info.go.
 package cache
 
 import (
@@ -134,9 +135,12 @@ type Cache struct {
 	rescan     time.Duration
 	book       *book
 	index      *index.Index
-	doors      gate // one at a time per partial and per file being hashed
-	trees      *treeCache
+	doors      gate       // one at a time per partial and per file being hashed
+	trees      *treeCache // lists that other tools keep
+	lists      *listCache // lists that we keep
 	stated     fifo
+	listed     fifo
+	infos      fifo
 	noSymlinks func() bool
 	changes    chan struct{} // holdings differ from what was last read
 	work       chan struct{} // the queue got something
@@ -180,6 +184,10 @@ func Open(cfg Config) (*Cache, error) {
 		partials: map[*Partial]bool{},
 		queue:    newQueue(),
 		trees:    newTreeCache(),
+		lists:    newListCache(),
+		stated:   fifo{values: bucketEntries, order: bucketOrder, max: maxEntries},
+		listed:   fifo{values: bucketTrees, order: orderOf(bucketTrees), max: maxLists, maxBytes: maxListsBytes},
+		infos:    fifo{values: bucketInfos, order: orderOf(bucketInfos), max: maxInfos, maxBytes: maxInfosBytes},
 	}
 	c.noSymlinks = sync.OnceValue(func() bool {
 		return cfg.NoSymlinks || !disk.CanSymlink(filepath.Join(cfg.Dir, locksDir))

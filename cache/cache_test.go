@@ -265,17 +265,32 @@ func TestRememberedOutlastsARestart(t *testing.T) {
 func TestOldestEntriesGo(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	q := &fifo{max: 20}
+	q := &fifo{values: bucketEntries, order: bucketOrder, max: 20}
 	for i := range 23 {
-		key := itoa(i)
-		c.book.put(bucketEntries, key, []byte("x"))
-		q.add(c.book, key)
+		q.put(c.book, itoa(i), []byte("x"))
 	}
+	q.put(c.book, "4", []byte("another x"))
 	require.Nil(t, c.book.get(bucketEntries, "2"))
 	require.NotNil(t, c.book.get(bucketEntries, "3"))
 	require.NoError(t, c.book.flush())
-	next := &fifo{max: 20}
-	next.add(c.book, "another")
+	next := &fifo{values: bucketEntries, order: bucketOrder, max: 20}
+	next.put(c.book, "another", []byte("x"))
 	require.Nil(t, c.book.get(bucketEntries, "3"), "the order outlasts a restart")
-	require.NotNil(t, c.book.get(bucketEntries, "4"))
+	require.Equal(t, "another x", string(c.book.get(bucketEntries, "4")), "what is put again keeps its place")
+}
+
+func TestOldestGoWhenTheyTakeTooMuch(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	q := &fifo{values: bucketInfos, order: orderOf(bucketInfos), max: 20, maxBytes: 10}
+	q.put(c.book, "a", []byte("1234"))
+	q.put(c.book, "b", []byte("1234"))
+	q.put(c.book, "b", []byte("123456"))
+	require.NotNil(t, c.book.get(bucketInfos, "a"), "ten bytes are not too many")
+	require.NoError(t, c.book.flush())
+	next := &fifo{values: bucketInfos, order: orderOf(bucketInfos), max: 20, maxBytes: 10}
+	next.put(c.book, "c", []byte("1"))
+	require.Nil(t, c.book.get(bucketInfos, "a"), "what is on disk counts after a restart")
+	require.NotNil(t, c.book.get(bucketInfos, "b"))
+	require.NotNil(t, c.book.get(bucketInfos, "c"))
 }

@@ -1,19 +1,12 @@
 package cache
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"sync"
 
 	"hffs/cache/disk"
 	"hffs/cache/ref"
 )
-
-// maxEntries is how many entries stated by the Hub are remembered; beyond it
-// the oldest go.
-const maxEntries = 100_000
 
 // statedBlob is a remembered entry's blob as it lies in the database.
 type statedBlob struct {
@@ -35,52 +28,8 @@ func (c *Cache) Remember(e ref.Entry) error {
 	if err != nil {
 		return fmt.Errorf("remember %s: %w", e, err)
 	}
-	key := entryKey(e.Repo, e.Commit, e.Path)
-	old := c.book.get(bucketEntries, key)
-	if string(old) == string(value) {
-		return nil
-	}
-	c.book.put(bucketEntries, key, value)
-	if old == nil {
-		c.stated.add(c.book, key)
-	}
+	c.stated.put(c.book, entryKey(e.Repo, e.Commit, e.Path), value)
 	return nil
-}
-
-// fifo drops the oldest entries when there are too many. Its numbers live in
-// the database as well, so that age outlasts a restart.
-type fifo struct {
-	max         uint64     // zero means maxEntries
-	mu          sync.Mutex // guards what follows
-	known       bool       // first and next were read
-	first, next uint64
-}
-
-func orderKey(n uint64) string { return fmt.Sprintf("%016x", n) }
-
-func (q *fifo) add(b *book, key string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.known {
-		q.load(b)
-	}
-	b.put(bucketOrder, orderKey(q.next), []byte(key))
-	for q.next++; q.next-q.first > cmp.Or(q.max, maxEntries); q.first++ {
-		if oldest := b.get(bucketOrder, orderKey(q.first)); oldest != nil {
-			b.put(bucketEntries, string(oldest), nil)
-			b.put(bucketOrder, orderKey(q.first), nil)
-		}
-	}
-}
-
-func (q *fifo) load(b *book) {
-	q.known = true
-	first, last := b.ends(bucketOrder)
-	lo, err1 := strconv.ParseUint(first, 16, 64)
-	hi, err2 := strconv.ParseUint(last, 16, 64)
-	if err1 == nil && err2 == nil {
-		q.first, q.next = lo, hi+1
-	}
 }
 
 func checkEntry(e ref.Entry) error {
@@ -142,13 +91,14 @@ func (c *Cache) sureEntry(e ref.Entry) (_ ref.Entry, linked ref.Blob, ok bool) {
 	return e, linked, checked
 }
 
+// statedEntry is what the Hub said: of this very file, or in the commit's list.
 func (c *Cache) statedEntry(repo ref.Repo, commit ref.Commit, path string) (ref.Blob, bool) {
 	value := c.book.get(bucketEntries, entryKey(repo, commit, path))
 	var b statedBlob
-	if value == nil || json.Unmarshal(value, &b) != nil {
-		return ref.Blob{}, false
+	if value != nil && json.Unmarshal(value, &b) == nil {
+		return ref.Blob(b), true
 	}
-	return ref.Blob(b), true
+	return c.listedEntry(repo, commit, path)
 }
 
 // linkedEntry reads the blob from the snapshot itself and says whether its

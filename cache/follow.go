@@ -98,8 +98,13 @@ func (p *Partial) settled(i int) bool {
 	return !p.old.Has(i)
 }
 
-// proven says that the blob is cut by a map that is proven; see [Partial.Recut].
-func (p *Partial) proven() bool { return p.cut.Step() == 0 && p.cut.Len() > 0 }
+// byContent says that the blob is cut by a map whose root is its Xet hash; see
+// [Partial.Recut].
+func (p *Partial) byContent() bool { return p.cut.Step() == 0 && p.cut.Len() > 0 }
+
+// proven says that the map proves the blob: its root is what the Hub itself stated
+// together with the etag.
+func (p *Partial) proven() bool { return p.byContent() && p.stated }
 
 // nextToHash waits for the next chunk in order and starts the hash where it
 // has to begin anew. It gives Len when all is hashed.

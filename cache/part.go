@@ -29,11 +29,17 @@ func (c *Cache) Part(etag ref.ETag) (*Part, error) {
 	if best == nil {
 		return nil, fmt.Errorf("part of blob %s: %w", etag, ErrNotFound)
 	}
-	f, err := best.root.Open(best.name(partSuffix))
+	return best.Part()
+}
+
+// Part opens this very fetch for reading. When it has just ended that is ErrNotFound:
+// the file has another name by now, or none.
+func (p *Partial) Part() (*Part, error) {
+	f, err := p.root.Open(p.name(partSuffix))
 	if err != nil {
-		return nil, fmt.Errorf("part of blob %s: %w: %w", etag, ErrNotFound, err)
+		return nil, fmt.Errorf("part of blob %s: %w: %w", p.entry.Blob.ETag, ErrNotFound, err)
 	}
-	return &Part{File: f, Blob: best.entry.Blob, partial: best}, nil
+	return &Part{File: f, Blob: p.entry.Blob, partial: p}, nil
 }
 
 func (c *Cache) partialsOf(etag ref.ETag) (all []*Partial) {

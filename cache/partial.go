@@ -35,6 +35,9 @@ type Partial struct {
 	lock  *disk.Lock // nil where the disk has no locks
 	leave func()
 	cut   chunk.Map // how the blob is cut; only its lengths count
+	// stated: all that the entry says of the blob is the Hub's word, see Remember.
+	// Where somebody else says it, its Xet hash may belong to another blob.
+	stated bool
 
 	putting sync.RWMutex // held for reading by each Put: who recuts or ends the fetch waits for them
 	ahead   ahead
@@ -137,7 +140,7 @@ func (p *Partial) checkRun(first int, data []byte, sums []chunk.Hash) error {
 		return fmt.Errorf("no %d chunks of %d bytes begin with this number", len(sums), len(data))
 	}
 	for k, sum := range sums {
-		if p.proven() && sum != p.cut.Hash(first+k) {
+		if p.byContent() && sum != p.cut.Hash(first+k) {
 			return ErrMismatch
 		}
 	}

@@ -2,7 +2,9 @@
 // one command; app.go has what they share, errors.go the exit codes.
 //
 // A command that works on files asks the running node of this user, or, where
-// none runs, builds a short-lived one that does the same; see [engine].
+// none runs, builds a short-lived one that does the same; running.go finds the
+// first. Other programs are led to a node by run.go, child.go and watch.go, and by
+// env.go; package environ says how.
 package cli
 
 import (
@@ -14,7 +16,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 
 	"hffs/cache"
 	"hffs/cli/control"
+	"hffs/cli/environ"
 	"hffs/cli/node"
 	"hffs/cli/ui"
 	"hffs/transfer/hub"
@@ -38,18 +40,27 @@ func init() {
 
 // app is what every command has at hand.
 type app struct {
-	ui     ui.Streams
+	ui ui.Streams
+	// getenv reads the user's own environment: where "hffs run" or "hffs env" has
+	// changed it, as it was before.
 	getenv func(string) string
+	// environ is all of it as it is, for commands that are started.
+	environ func() []string
 }
 
 // Main runs the command line args (the program's name first) and returns its
 // exit code.
 func Main(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilTold(context.Background())
 	defer stop()
 	log.SetOutput(io.Discard) // libraries' own lines may carry what a stranger sent
-	a := &app{ui: ui.System(), getenv: os.Getenv}
+	a := &app{ui: ui.System(), getenv: environ.Before(os.LookupEnv), environ: os.Environ}
 	return a.run(ctx, args)
+}
+
+// untilTold ends when the user or the system wants an end.
+func untilTold(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -60,6 +71,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 	err := program.RunContext(ctx, reorder(program, args))
 	if err == nil {
 		return exitOK
+	}
+	var ended *childEnded
+	if errors.As(err, &ended) {
+		return ended.code
 	}
 	e := explain(err)
 	if e.Code != codeQuiet {
@@ -75,12 +90,13 @@ func (a *app) commands() *cli.App {
 		Version: Version,
 		Description: "Run \"hffs up\" on each machine. Then \"hffs get REPO FILE\" fetches a file from the\n" +
 			"machines that have it, and from the Hub only when none does. It lands in the standard\n" +
-			"Hugging Face cache, where transformers, hf, vLLM and llama.cpp find it.",
+			"Hugging Face cache, where transformers, hf, vLLM and llama.cpp find it. \"hffs run -- CMD\"\n" +
+			"has such a program do its own downloads that way.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log what is done to stderr"},
 		},
 		Commands: []*cli.Command{
-			a.upCommand(), a.getCommand(), a.whereCommand(), a.statusCommand(), a.demoCommand(), a.debugCommand(),
+			a.upCommand(), a.runCommand(), a.envCommand(), a.getCommand(), a.whereCommand(), a.statusCommand(), a.demoCommand(), a.debugCommand(),
 		},
 		Writer: a.ui.Out, ErrWriter: a.ui.Err,
 		Suggest:         true,
@@ -126,15 +142,20 @@ func nodeFlags() []cli.Flag {
 	}
 }
 
+// shareFlag is for commands that serve others.
+func shareFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "share-gated", Usage: "let peers have files of gated and private repos from here as well"}
+}
+
 // config is what environment and flags say.
 func (a *app) config(c *cli.Context) (node.Config, error) {
 	place, err := cache.Locate(a.getenv)
 	if err != nil {
 		return node.Config{}, usage(err.Error(), "check HF_HOME, HF_HUB_CACHE and HFFS_HOME")
 	}
-	endpoints, err := hub.ParseEndpoints(a.getenv("HF_ENDPOINT"))
+	endpoints, err := a.upstream(place)
 	if err != nil {
-		return node.Config{}, usage(err.Error(), "HF_ENDPOINT is an address such as https://huggingface.co, or several, comma-separated")
+		return node.Config{}, err
 	}
 	limits, err := limitsOf(c)
 	if err != nil {
@@ -144,8 +165,9 @@ func (a *app) config(c *cli.Context) (node.Config, error) {
 		LimitDown: limits.Down, LimitUp: limits.Up, LimitHub: limits.Hub,
 		Place: place, NoSymlinks: truth(a.getenv("HF_HUB_DISABLE_SYMLINKS")), NoXet: truth(a.getenv("HF_HUB_DISABLE_XET")),
 		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
-		Hub:     hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
-		Version: Version, Log: a.logFor(c, slog.LevelError),
+		ShareGated: c.Bool("share-gated"),
+		Hub:        hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
+		Version:    Version, Log: a.logFor(c, slog.LevelError),
 	}, nil
 }
 
@@ -193,12 +215,8 @@ func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (con
 	if err != nil {
 		return nil, nil, err
 	}
-	own := c.IsSet("peer") || c.IsSet("swarm") || c.IsSet("no-mdns") || c.IsSet("loopback")
-	if p := node.Running(cfg.Place.State, cfg.Place.Hub); p != nil && !own && a.agrees(cfg, p.Env) {
-		client := control.NewClient(p.Addr, p.Key)
-		if client.Alive(ctx) {
-			return client, func() {}, nil
-		}
+	if _, client := a.running(ctx, c, cfg); client != nil {
+		return client, func() {}, nil
 	}
 	cfg.Say = say
 	p, err := node.NewPasserby(cfg)
@@ -206,19 +224,6 @@ func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (con
 		return nil, nil, err
 	}
 	return p, p.Close, nil
-}
-
-// agrees tells whether a node works with the environment that this command was
-// given. What is not set here is left to the node.
-func (a *app) agrees(cfg node.Config, theirs control.Env) bool {
-	mine := node.EnvOf(cfg)
-	switch {
-	case a.getenv("HF_ENDPOINT") != "" && !slices.Equal(mine.Endpoints, theirs.Endpoints):
-		return false
-	case mine.Offline && !theirs.Offline, mine.NoXet && !theirs.NoXet:
-		return false
-	}
-	return mine.Token == "" || mine.Token == theirs.Token
 }
 
 // twoArgs are REPO and FILE.

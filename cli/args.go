@@ -32,7 +32,7 @@ func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]st
 	if len(cmd.Subcommands) > 0 && len(args) > 1 {
 		return append([]string{args[0]}, command(cmd.Subcommands, globals, args[1:], front)...)
 	}
-	flags, rest := split(cmd.Flags, globals, args[1:], false)
+	flags, rest := split(cmd.Flags, globals, args[1:], wraps(cmd))
 	var own []string
 	for _, f := range flags {
 		if boolean(globals, f) && !boolean(cmd.Flags, f) {
@@ -47,6 +47,10 @@ func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]st
 	}
 	return append(out, rest...)
 }
+
+// wraps tells a command whose arguments are a command line of their own: the flags in
+// it are not ours.
+func wraps(cmd *cli.Command) bool { return cmd.Name == "run" }
 
 // split takes flags with their values out of args. With first, it stops at the
 // first argument that is none.

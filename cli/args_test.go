@@ -18,6 +18,8 @@ func TestReorder(t *testing.T) {
 		{"with equals sign", []string{"hffs", "get", "a/b", "--revision=r", "f"}, []string{"hffs", "get", "--revision=r", "--", "a/b", "f"}},
 		{"program's flag behind", []string{"hffs", "get", "a/b", "f", "-v"}, []string{"hffs", "-v", "get", "--", "a/b", "f"}},
 		{"name that looks like a flag", []string{"hffs", "get", "a/b", "--", "-f"}, []string{"hffs", "get", "--", "a/b", "-f"}},
+		{"another command line behind", []string{"hffs", "run", "--quiet", "ls", "--peer", "x", "-v", "--", "y"}, []string{"hffs", "run", "--quiet", "--", "ls", "--peer", "x", "-v", "--", "y"}},
+		{"the same after dashes", []string{"hffs", "run", "-v", "--peer", "p", "--", "--ls", "--", "-q"}, []string{"hffs", "-v", "run", "--peer", "p", "--", "--ls", "--", "-q"}},
 		{"nothing behind", []string{"hffs", "status"}, []string{"hffs", "status"}},
 		{"sub-command left alone", []string{"hffs", "debug", "hub", "--dir", "x", "y"}, []string{"hffs", "debug", "hub", "--dir", "x", "y"}},
 		{"no command", []string{"hffs", "--version"}, []string{"hffs", "--version"}},

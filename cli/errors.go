@@ -8,20 +8,28 @@ import (
 // Exit codes, the same for all commands; each command's help lists its own.
 const (
 	exitOK       = 0
-	exitFailed   = 1 // something else went wrong
-	exitUsage    = 2 // the command line or a name in it is wrong
-	exitNotFound = 3 // no such repo, revision or file; nobody holds it
-	exitAccess   = 4 // gated, private, or the token is refused
-	exitNoSource = 5 // nobody who has it can be reached
-	exitStorage  = 6 // disk full, cache not writable
-	exitPort     = 7 // a port is taken
-	exitMismatch = 8 // only wrong bytes could be had
-	exitNoNode   = 9 // no node is running
+	exitFailed   = 1   // something else went wrong
+	exitUsage    = 2   // the command line or a name in it is wrong
+	exitNotFound = 3   // no such repo, revision or file; nobody holds it
+	exitAccess   = 4   // gated, private, or the token is refused
+	exitNoSource = 5   // nobody who has it can be reached
+	exitStorage  = 6   // disk full, cache not writable
+	exitPort     = 7   // a port is taken
+	exitMismatch = 8   // only wrong bytes could be had
+	exitNoNode   = 9   // no node is running
+	exitNoRun    = 126 // the command cannot be started, as shells have it
+	exitNoProg   = 127 // there is no such command
 	exitStopped  = 130
 )
 
 // codeQuiet ends a command with exitNotFound without another word.
 const codeQuiet control.Code = "quiet"
+
+// A command that is to be run may not be there, or be none.
+const (
+	codeNoProg control.Code = "no_program"
+	codeNoRun  control.Code = "no_run"
+)
 
 var exitCodes = map[control.Code]int{
 	control.CodeUsage:    exitUsage,
@@ -34,6 +42,8 @@ var exitCodes = map[control.Code]int{
 	control.CodeMismatch: exitMismatch,
 	control.CodeNoNode:   exitNoNode,
 	control.CodeStopped:  exitStopped,
+	codeNoProg:           exitNoProg,
+	codeNoRun:            exitNoRun,
 }
 
 func exitCode(c control.Code) int {

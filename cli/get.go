@@ -23,6 +23,7 @@ func (a *app) getCommand() *cli.Command {
 			exits(helpUsage, helpNotFound, helpAccess, helpNoSource, helpStorage, helpMismatch, helpStopped, helpOther),
 		Flags: append(append(fileFlags(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+			shareFlag(),
 		), append(limitFlags(), nodeFlags()...)...),
 		Action: a.get,
 	}

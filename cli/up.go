@@ -5,9 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/urfave/cli/v2"
-
-	"hffs/cli/node"
-	"hffs/cli/ui"
 )
 
 func (a *app) upCommand() *cli.Command {
@@ -24,6 +21,7 @@ func (a *app) upCommand() *cli.Command {
 			&cli.StringFlag{Name: "bind", Usage: "listen on this `ADDRESS` only"},
 			&cli.IntFlag{Name: "api-port", DefaultText: "7768, or the next free one", Usage: "local API `PORT` on 127.0.0.1"},
 			&cli.StringFlag{Name: "name", Usage: "what others call this node", DefaultText: "the host's name"},
+			shareFlag(),
 		}, append(limitFlags(), nodeFlags()...)...),
 		Action: a.up,
 	}
@@ -42,8 +40,8 @@ func (a *app) up(c *cli.Context) error {
 	}
 	cfg.Log = a.logFor(c, slog.LevelWarn)
 	cfg.Port, cfg.APIPort, cfg.Bind, cfg.Name = c.Int("port"), c.Int("api-port"), c.String("bind"), c.String("name")
-	cfg.Say = func(line string) { fmt.Fprintln(a.ui.Err, "hffs:", ui.Clean(line)) }
-	n, err := node.New(cfg)
+	cfg.Say = a.say
+	n, err := a.newNode(cfg)
 	if err != nil {
 		return err
 	}

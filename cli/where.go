@@ -28,8 +28,7 @@ func (a *app) where(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	say := func(line string) { fmt.Fprintln(a.ui.Err, "hffs:", ui.Clean(line)) }
-	engine, done, err := a.engine(c.Context, c, say)
+	engine, done, err := a.engine(c.Context, c, a.say)
 	if err != nil {
 		return err
 	}
@@ -39,7 +38,7 @@ func (a *app) where(c *cli.Context) error {
 		return err
 	}
 	for _, line := range w.Warnings {
-		say(line)
+		a.say(line)
 	}
 	if c.Bool("json") {
 		err = printJSON(a.ui, w)

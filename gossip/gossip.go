@@ -6,7 +6,9 @@
 // also goes out as a broadcast (news.go, queue.go), which saves most nodes the pull.
 // What is pulled ends up in a directory, from which [Swarm.Known] and
 // [Swarm.Holders] answer (lookup.go); file lists are fetched when such a
-// question needs them (lists.go).
+// question needs them (lists.go). [Swarm.List] asks the nodes themselves what files
+// a commit has, held or not (tree.go, poll.go), and settles what they told (told.go);
+// shared.go is what this node keeps to itself.
 //
 // Read [Swarm.Run] first: it waits for an address, opens a membership (session.go),
 // turns what memberlist calls back into changes of the roster (roster.go, apply.go), and
@@ -58,6 +60,15 @@ type Config struct {
 	Loopback bool
 	// Version is the program's, shown to others; it may be empty.
 	Version string
+	// Shared says of which repos this node may speak; nil means of all. Asked about
+	// another one it answers as if it had nothing of it. What [Swarm.Hold] is given is
+	// announced as it is, and what other nodes announced is passed on. Shared must not
+	// wait; it and Trees are called from several goroutines.
+	Shared func(ref.Repo) bool
+	// Trees is what this node knows of a commit's files, and whether those are all;
+	// nil means that it knows what it holds. It should give what the Hub said: a list
+	// that came from a node and is told again sounds as if two had said it.
+	Trees func(ref.Repo, ref.Commit) (files []ref.Listed, whole bool)
 	// Log is where to report; nil means nowhere.
 	Log *slog.Logger
 	// Tune changes memberlist's settings, for tests; nil leaves them.
@@ -110,6 +121,7 @@ type Swarm struct {
 	ready   chan struct{}
 	joins   chan struct{} // a slot for each join under way
 	pulls   chan struct{} // likewise for pulls
+	trees   chan struct{} // and for lists of a commit's files that are being told
 	changes chan struct{}
 	moved   chan struct{} // the address to advertise has changed
 
@@ -165,6 +177,7 @@ func New(cfg Config) (*Swarm, error) {
 		ready:   make(chan struct{}),
 		joins:   make(chan struct{}, maxJoins),
 		pulls:   make(chan struct{}, maxPulls),
+		trees:   make(chan struct{}, maxTrees),
 		changes: make(chan struct{}, 1),
 		moved:   make(chan struct{}, 1),
 		joining: map[string]bool{},

@@ -19,14 +19,14 @@ const maxKnown = 256
 type view struct {
 	s    *Swarm
 	self *directory.Node
-	own  *manifest.Built
+	own  own // only with self
 }
 
 func (s *Swarm) view(withSelf bool) view {
 	v := view{s: s}
 	if withSelf {
 		n := s.self()
-		v.self, v.own = &n, s.pub.latest()
+		v.self, v.own = &n, s.own()
 	}
 	return v
 }
@@ -34,7 +34,7 @@ func (s *Swarm) view(withSelf bool) view {
 func (v view) claims(repo ref.Repo, name string) []directory.Claim {
 	cs := v.s.table.Claims(repo, name)
 	if v.self != nil {
-		if r, ok := v.own.Summary.Ref(repo, name); ok {
+		if r, ok := v.own.ref(repo, name); ok {
 			cs = append(cs, directory.Claim{Commit: r.Commit, Learnt: r.Learnt, Node: *v.self})
 			slices.SortStableFunc(cs, func(a, b directory.Claim) int { return b.Learnt.Compare(a.Learnt) })
 		}
@@ -45,7 +45,7 @@ func (v view) claims(repo ref.Repo, name string) []directory.Claim {
 func (v view) offers(repo ref.Repo) []directory.Offer {
 	os := v.s.table.Offers(repo)
 	if v.self != nil {
-		for _, h := range v.own.Summary.Of(repo) {
+		for _, h := range v.own.of(repo) {
 			os = append(os, directory.Offer{Node: *v.self, Commit: h.Commit, List: h.List})
 		}
 	}
@@ -55,7 +55,7 @@ func (v view) offers(repo ref.Repo) []directory.Offer {
 func (v view) fetching(want func(ref.Entry) bool) []directory.Fetching {
 	fs := v.s.table.Fetching(want)
 	if v.self != nil {
-		for _, e := range v.own.Summary.Partials {
+		for _, e := range v.own.partials() {
 			if want(e) {
 				fs = append(fs, directory.Fetching{Node: *v.self, Entry: e})
 			}
@@ -181,29 +181,29 @@ func (v view) blobs(offers []directory.Offer, f ref.File, commit ref.Commit) (vo
 		}
 		if list := v.s.ownList(o.List); list != nil {
 			if file, ok := list.Find(f.Path); ok {
-				votes = count(votes, file.Blob, o.Node)
+				votes = count(votes, file.Blob, o.Node, 1)
 			}
 		}
 	}
 	same := func(e ref.Entry) bool { return e.Repo == f.Repo && e.Commit == commit && e.Path == f.Path }
 	for _, p := range v.fetching(same) {
-		votes = count(votes, p.Entry.Blob, p.Node)
+		votes = count(votes, p.Entry.Blob, p.Node, 1)
 	}
 	slices.SortStableFunc(votes, func(a, b vote) int { return b.count - a.count })
 	return votes
 }
 
-// count adds a node's vote. Not every node knows a blob's Xet hash; the first
-// that does tells it for all.
-func count(votes []vote, b ref.Blob, n directory.Node) []vote {
+// count adds the votes of some nodes, n among them. Not every node knows a blob's
+// Xet hash; the first that does tells it for all.
+func count(votes []vote, b ref.Blob, n directory.Node, voters int) []vote {
 	for i := range votes {
 		if v := &votes[i]; v.blob.ETag == b.ETag && v.blob.Size == b.Size {
-			v.count++
+			v.count += voters
 			v.blob.Xet = cmp.Or(v.blob.Xet, b.Xet)
 			return votes
 		}
 	}
-	return append(votes, vote{b, n, 1})
+	return append(votes, vote{b, n, voters})
 }
 
 // Holders are the nodes that say they have the entry's blob: at its commit, at
@@ -254,7 +254,7 @@ func (v view) complete(offers []directory.Offer, e ref.Entry) (out []directory.H
 			add(o.Node)
 		}
 	}
-	if v.ownHolds(e) {
+	if v.self != nil && v.own.holds(e.Blob) {
 		add(*v.self)
 	}
 	elsewhere := v.s.lists.holding(e.Blob.ETag, e.Blob.Size)
@@ -267,18 +267,6 @@ func (v view) complete(offers []directory.Offer, e ref.Entry) (out []directory.H
 		}
 	}
 	return out
-}
-
-func (v view) ownHolds(e ref.Entry) bool {
-	if v.self == nil {
-		return false
-	}
-	for _, list := range v.own.Lists {
-		if list.Holds(e.Blob.ETag, e.Blob.Size) {
-			return true
-		}
-	}
-	return false
 }
 
 // Forget is for who asked a holder for a blob and heard that it is not there: the

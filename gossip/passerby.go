@@ -83,6 +83,9 @@ func unreachable(err error) bool {
 	return ok && op.Op == "dial"
 }
 
+// door is for who has asked before: the client is made then.
+func (p *Passerby) door(addr netip.AddrPort) door { return door{p.http, addr, SwarmID(p.Swarm)} }
+
 // leave takes note of a door that need not be tried again at once.
 func (p *Passerby) leave(door netip.AddrPort, err error) {
 	p.mu.Lock()
@@ -212,7 +215,7 @@ func (p *Passerby) askSome(ctx context.Context, doors []netip.AddrPort, path str
 	asked, waiting := time.Now(), slices.Clone(doors)
 	for _, addr := range doors {
 		go func() {
-			b, err := door{p.http, addr, SwarmID(p.Swarm)}.get(ctx, path, q, maxLookup)
+			b, err := p.door(addr).get(ctx, path, q, maxLookup)
 			if err != nil {
 				answers <- answer{addr, nil, err}
 				return

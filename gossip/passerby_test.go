@@ -276,6 +276,7 @@ func FuzzLookup(f *testing.F) {
 		Known:    []wireKnown{{Commit: string(testCommit(1)), AgeMS: &ms, Node: wireNode{ID: nodeID(1), Addr: "10.0.0.1:1"}, Blob: &wireBlob{ETag: string(testBlob(1).ETag), Size: 5}}},
 		Holders:  []wireHolder{{Node: wireNode{ID: nodeID(1), Self: true}, Bytes: 3}},
 		Versions: []wireVersion{{Commit: string(testCommit(1)), Blob: wireBlob{ETag: string(testBlob(1).ETag), Size: 5}}},
+		Tellers:  []wireNode{{ID: nodeID(1), Self: true}, {ID: nodeID(2), Addr: "10.0.0.2:1"}},
 	})
 	f.Add(seed)
 	members, _ := json.Marshal(wireMembers{Members: []wireMember{
@@ -309,6 +310,20 @@ func FuzzLookup(f *testing.F) {
 				require.Len(t, string(e.Commit), 40)
 				require.NoError(t, ref.CheckSize(e.Blob.Size))
 				require.Equal(t, file.Path, e.Path)
+			}
+		}
+		if cs, err := decodeClaims(b, door, now); err == nil {
+			require.LessOrEqual(t, len(cs), maxKnown)
+			for _, c := range cs {
+				require.Len(t, string(c.Commit), 40)
+				require.False(t, c.Learnt.After(now))
+			}
+		}
+		if ns, err := decodeTellers(b, door); err == nil {
+			require.LessOrEqual(t, len(ns), maxTellers)
+			for _, n := range ns {
+				require.Regexp(t, nodeIDForm, n.ID)
+				require.True(t, n.Addr.IsValid())
 			}
 		}
 		if self, others, err := decodeMembers(b, door); err == nil {

@@ -14,6 +14,7 @@ import (
 
 const (
 	maxAsking  = 64 // requests answered at once
+	maxTrees   = 4  // of those, for all files of a commit
 	lookupTime = 5 * time.Second
 	maxQuery   = 8 << 10
 )
@@ -25,6 +26,7 @@ func (s *Swarm) Handler() http.Handler {
 	mux.HandleFunc("GET "+manifestPath, s.serveManifest)
 	mux.HandleFunc("GET "+listPath+"{digest}", s.serveList)
 	mux.HandleFunc("GET "+lookupPath, s.serveLookup)
+	mux.HandleFunc("GET "+treePath, s.serveTree)
 	mux.HandleFunc("GET "+membersPath, s.serveMembers)
 	slots := make(chan struct{}, maxAsking)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +81,10 @@ func (s *Swarm) serveList(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	list := s.ownList(d)
+	list := own{s.pub.manifest(), s.shared}.list(d)
+	if list == nil {
+		list = s.lists.get(d)
+	}
 	if list == nil {
 		http.Error(w, "unknown list", http.StatusNotFound)
 		return
@@ -112,6 +117,18 @@ func (s *Swarm) lookup(ctx context.Context, q url.Values) (out wireLookup, err e
 			return out, err
 		}
 		out.Versions = s.lookupVersions(ctx, repo, path)
+	case q.Has("claims"):
+		repo, revision, err := parseRevision(q)
+		if err != nil {
+			return out, err
+		}
+		out.Known = s.lookupClaims(repo, revision)
+	case q.Has("tellers"):
+		repo, commit, err := parseCommit(q)
+		if err != nil {
+			return out, err
+		}
+		out.Tellers = s.lookupTellers(repo, commit)
 	default:
 		f, err := parseFile(q)
 		if err != nil {
@@ -149,6 +166,22 @@ func (s *Swarm) lookupVersions(ctx context.Context, repo ref.Repo, path string) 
 	versions, _ := s.view(true).versions(ctx, repo, path)
 	for _, e := range versions {
 		out = append(out, wireVersion{string(e.Commit), wireBlob{string(e.Blob.ETag), e.Blob.Size, string(e.Blob.Xet)}})
+	}
+	return out
+}
+
+func (s *Swarm) lookupClaims(repo ref.Repo, revision string) (out []wireKnown) {
+	v, now := s.view(true), s.now()
+	for _, c := range v.revision(repo, revision) {
+		out = append(out, wireKnown{Commit: string(c.Commit), AgeMS: age(c.Learnt, now), Node: v.wireNode(c.Node)})
+	}
+	return out
+}
+
+func (s *Swarm) lookupTellers(repo ref.Repo, commit ref.Commit) (out []wireNode) {
+	v := s.view(true)
+	for _, n := range v.tellers(repo, commit) {
+		out = append(out, v.wireNode(n))
 	}
 	return out
 }

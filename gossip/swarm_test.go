@@ -36,6 +36,8 @@ type testNode struct {
 	stop context.CancelFunc
 	done chan error
 
+	tree atomic.Pointer[http.HandlerFunc] // answers for the node when it is asked for a tree
+
 	pulls  atomic.Int64 // of manifests, from this node
 	fulls  atomic.Int64 // of those, answered with everything
 	deltas atomic.Int64 // and with changes
@@ -67,6 +69,10 @@ func prepare(t testing.TB, i int, change ...func(*Config)) *testNode {
 	n.door = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.cut.isCut() {
 			panic(http.ErrAbortHandler)
+		}
+		if h := n.tree.Load(); h != nil && r.URL.Path == treePath {
+			(*h)(w, r)
+			return
 		}
 		if r.URL.Path == manifestPath {
 			n.pulls.Add(1)

@@ -23,15 +23,19 @@ import (
 //	GET /v1/lookup?type=&repo=&revision=&path=             what is known of a file
 //	GET /v1/lookup?type=&repo=&commit=&path=&etag=&size=   who holds a blob
 //	GET /v1/lookup?type=&repo=&path=&versions=1            which versions of a file are held
+//	GET /v1/lookup?type=&repo=&revision=&claims=1          which commit a branch or tag is said to be
+//	GET /v1/lookup?type=&repo=&commit=&tellers=1           whom to ask for a commit's files
+//	GET /v1/tree?type=&repo=&commit=                       a commit's files, as this node knows them by itself
 //	GET /v1/members?most=N             who is there: the node, and at most N others, any; all without N
 //
-// Manifests and lists are as package manifest writes them, the rest is JSON.
+// Manifests, lists and trees are as package manifest writes them, the rest is JSON.
 // A request says in a header which swarm it means; a node of another swarm
 // answers 421.
 const (
 	manifestPath = "/v1/manifest"
 	listPath     = "/v1/lists/"
 	lookupPath   = "/v1/lookup"
+	treePath     = "/v1/tree"
 	membersPath  = "/v1/members"
 	swarmHeader  = "Hffs-Swarm"
 
@@ -76,6 +80,7 @@ type wireLookup struct {
 	Known    []wireKnown   `json:"known,omitempty"`
 	Holders  []wireHolder  `json:"holders,omitempty"`
 	Versions []wireVersion `json:"versions,omitempty"`
+	Tellers  []wireNode    `json:"tellers,omitempty"`
 }
 
 type wireMember struct {
@@ -98,7 +103,7 @@ func (v view) wireNode(n directory.Node) wireNode {
 	return w
 }
 
-// fileQuery, blobQuery and versionsQuery write the three kinds of look-up.
+// fileQuery, blobQuery and so on write the kinds of look-up.
 func fileQuery(f ref.File) url.Values {
 	return url.Values{
 		"type": {string(f.Repo.Type)}, "repo": {f.Repo.ID}, "revision": {f.Revision}, "path": {f.Path},
@@ -114,6 +119,20 @@ func blobQuery(e ref.Entry) url.Values {
 
 func versionsQuery(repo ref.Repo, path string) url.Values {
 	return url.Values{"type": {string(repo.Type)}, "repo": {repo.ID}, "path": {path}, "versions": {"1"}}
+}
+
+func claimsQuery(repo ref.Repo, revision string) url.Values {
+	return url.Values{"type": {string(repo.Type)}, "repo": {repo.ID}, "revision": {revision}, "claims": {"1"}}
+}
+
+func commitQuery(repo ref.Repo, commit ref.Commit) url.Values {
+	return url.Values{"type": {string(repo.Type)}, "repo": {repo.ID}, "commit": {string(commit)}}
+}
+
+func tellersQuery(repo ref.Repo, commit ref.Commit) url.Values {
+	q := commitQuery(repo, commit)
+	q.Set("tellers", "1")
+	return q
 }
 
 func parseRepo(q url.Values) (ref.Repo, error) {
@@ -158,6 +177,22 @@ func parsePath(q url.Values) (repo ref.Repo, path string, err error) {
 	}
 	path = q.Get("path")
 	return repo, path, ref.CheckPath(path)
+}
+
+func parseRevision(q url.Values) (repo ref.Repo, revision string, err error) {
+	if repo, err = parseRepo(q); err != nil {
+		return repo, "", err
+	}
+	revision = q.Get("revision")
+	return repo, revision, ref.CheckRevision(revision)
+}
+
+func parseCommit(q url.Values) (repo ref.Repo, commit ref.Commit, err error) {
+	if repo, err = parseRepo(q); err != nil {
+		return repo, "", err
+	}
+	commit, err = ref.ParseCommit(q.Get("commit"))
+	return repo, commit, err
 }
 
 func (w wireBlob) parse() (b ref.Blob, err error) {
@@ -238,7 +273,7 @@ func (w wireVersion) parse(repo ref.Repo, path string) (e ref.Entry, err error) 
 	return e, err
 }
 
-// decodeKnown, decodeHolders and decodeVersions read the answers to look-ups. One bad name in an
+// decodeKnown, decodeHolders and so on read the answers to look-ups. One bad name in an
 // answer spoils all of it: a node that sends one is not to be believed.
 func decodeKnown(b []byte, f ref.File, door netip.AddrPort, now time.Time) ([]Known, error) {
 	w, err := decodeLookup(b)
@@ -292,11 +327,36 @@ func decodeVersions(b []byte, repo ref.Repo, path string) ([]ref.Entry, error) {
 	return out[:min(len(out), maxVersions)], nil
 }
 
+func decodeClaims(b []byte, door netip.AddrPort, now time.Time) (out []directory.Claim, err error) {
+	known, err := decodeKnown(b, ref.File{}, door, now)
+	for _, k := range known[:min(len(known), maxKnown)] {
+		out = append(out, k.Claim)
+	}
+	return out, err
+}
+
+func decodeTellers(b []byte, door netip.AddrPort) (out []directory.Node, err error) {
+	w, err := decodeLookup(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range w.Tellers {
+		n, err := item.parse(door)
+		if err != nil {
+			return nil, err
+		}
+		if reachable(n.Addr, door) {
+			out = append(out, n)
+		}
+	}
+	return out[:min(len(out), maxTellers)], nil
+}
+
 func decodeLookup(b []byte) (w wireLookup, err error) {
 	if err := decodeJSON(b, &w); err != nil {
 		return w, err
 	}
-	if max(len(w.Known), len(w.Holders), len(w.Versions)) > maxAnswers {
+	if max(len(w.Known), len(w.Holders), len(w.Versions), len(w.Tellers)) > maxAnswers {
 		return w, fmt.Errorf("%w: too many answers", manifest.ErrMalformed)
 	}
 	return w, nil

@@ -64,7 +64,9 @@ type fetch struct {
 	proven  bool  // m's hashes are the Hub's own word
 	reused  int64 // bytes from other files on this disk, or from elsewhere in this one
 	fresh   int64 // bytes that the Hub sent while the map was worked out
-	copying int   // chunks still to come from there
+	readers *readers
+	mixed   map[int]bool // chunks that more than the Hub has brought
+	copying int          // chunks still to come from there
 	// twins are chunks that are the same as one that is to come first; came are
 	// those that have come and have twins.
 	twins map[int][]int
@@ -84,7 +86,7 @@ type fetch struct {
 }
 
 // fetch brings the blob of e into the cache.
-func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
+func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board, r *readers) error {
 	b.update(func(p *Progress) { *p = Progress{Phase: PhaseLocate, Entry: e, Total: e.Blob.Size} })
 	waiting := time.AfterFunc(quietWait, func() {
 		b.note(Note{Text: "another hffs on this machine is fetching this file; waiting for it"})
@@ -101,7 +103,8 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board) error {
 	lies := make(chan lie, liesMost)
 	fresh := t.recut(ctx, part, b, lies)
 	f := newFetch(t, e, part, b)
-	f.lies = lies
+	f.lies, f.readers = lies, r
+	r.begin(part, f.m, f.proven, f.plan.Have(), t.recall(e.Blob.ETag))
 	f.resumed, f.fresh = max(0, f.resumed-fresh), min(fresh, f.resumed)
 	leave := t.keep(e.Blob.ETag, f.co)
 	whole := false
@@ -148,6 +151,7 @@ func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 		crowd:   &crowd{},
 		hearsay: newHearsay(layout),
 		errands: map[int]*errand{},
+		mixed:   map[int]bool{},
 		origin:  make([]*member, layout.Len()),
 		resumed: have.Bytes(layout),
 		reports: make(chan report, errandsInAll),
@@ -182,6 +186,9 @@ func (f *fetch) run(ctx context.Context) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	f.publish()
+	if err := f.attend(); err != nil {
+		return err
+	}
 	for !f.plan.Done() {
 		f.copyTwins(ctx)
 		f.handOut(ctx)
@@ -205,6 +212,8 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 		return f.hear(r)
 	case c := <-f.copies:
 		return f.copied(c)
+	case <-f.readers.poke:
+		return f.attend()
 	case l := <-f.lies:
 		f.condemn(l)
 	case found := <-f.around:
@@ -242,6 +251,7 @@ func (f *fetch) listen(ctx context.Context, ticks <-chan time.Time) error {
 			f.locate(ctx)
 		}
 		f.publish()
+		return f.attend()
 	}
 	return nil
 }
@@ -466,6 +476,7 @@ func (f *fetch) hear(r report) error {
 	delete(f.errands, e.task.ID)
 	e.at, _ = f.plan.At(e.task.ID)
 	f.plan.Ended(e.task.ID)
+	f.offerLate(e)
 	f.released(e)
 	e.cancel()
 	e.from.errands--
@@ -492,12 +503,15 @@ func (f *fetch) got(e *errand, i int) {
 		e.from.bytes += f.m.Length(i)
 		f.vouch(e.from, i)
 		f.arrived(i)
+	} else {
+		f.twice(e, i)
 	}
 }
 
 // arrived is for every chunk that has come, from wherever.
 func (f *fetch) arrived(i int) {
 	f.mine(i)
+	f.offer(i)
 	if len(f.twins[i]) > 0 {
 		f.came = append(f.came, i)
 	}

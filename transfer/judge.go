@@ -91,6 +91,8 @@ func (f *fetch) recount() {
 // forget makes chunk i missing again.
 func (f *fetch) forget(i int) {
 	f.plan.Lost(i)
+	f.readers.doubt(i)
+	delete(f.mixed, i)
 	f.co.bulletin.lost(i)
 	f.co.cross.Lost(f.co.grid.Of(i))
 	f.co.vouched[i] = 0
@@ -273,6 +275,9 @@ func (f *fetch) blame() error {
 	var names []string
 	for _, m := range guilty {
 		names = append(names, m.Name())
+		if m.passing {
+			m.dropped, m.passing = false, false // it does not come back
+		}
 		f.drop(m, fmt.Errorf("%s: sent, or vouched for, bytes that are not the file's", m.Name()), true)
 	}
 	f.hearsay.use(nil)
@@ -285,11 +290,12 @@ func (f *fetch) blame() error {
 	return f.startOver(guilty)
 }
 
-// contributors is every source that brought a chunk, peers alone if any did.
+// contributors is every source that brought a chunk, peers alone if any did: also those
+// that are gone by now.
 func (f *fetch) contributors() (all []*member) {
 	peers := false
 	for _, m := range f.crowd.all {
-		if m.bytes > 0 && !m.dropped {
+		if m.bytes > 0 && (!m.dropped || m.Kind() == source.Peer) {
 			all = append(all, m)
 			peers = peers || m.Kind() == source.Peer
 		}
@@ -306,8 +312,8 @@ func (f *fetch) contributors() (all []*member) {
 	return only
 }
 
-// startOver makes every chunk missing again that the guilty brought, or that was
-// there before.
+// startOver makes every chunk missing again that the guilty brought, or may have
+// brought, or that was there before.
 func (f *fetch) startOver(guilty []*member) error {
 	bad := map[*member]bool{nil: true}
 	for _, m := range guilty {
@@ -315,7 +321,7 @@ func (f *fetch) startOver(guilty []*member) error {
 	}
 	var chunks []int
 	for i, m := range f.origin {
-		if bad[m] || m != nil && m.dropped {
+		if bad[m] || m != nil && m.dropped || f.mixed[i] {
 			chunks = append(chunks, i)
 		}
 	}

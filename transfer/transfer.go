@@ -9,7 +9,8 @@
 // failures; judge.go says what becomes of them, lastresort.go when the Hub is asked;
 // hearsay.go weighs what peers say of the blob's chunks where the Hub has not said;
 // fellows.go is about those who fetch the same blob at the same time, bulletin.go
-// what they are told.
+// what they are told. open.go is for those who read a file while it comes, readers.go
+// what they may be given of it, and stream.go how they get it.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
@@ -75,6 +76,12 @@ type Transfer struct {
 	flights   map[ref.ETag]*flight
 	companies map[ref.ETag]*company
 	owes      bool
+	sent      []sent // what the Hub has sent of blobs whose fetch was broken off
+	closed    bool   // nobody lingers any more
+
+	quit          chan struct{} // closed by Close
+	lingering     sync.WaitGroup
+	grace, hungry time.Duration
 }
 
 // New makes a Transfer; it starts nothing.
@@ -82,7 +89,10 @@ func New(cfg Config) *Transfer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Transfer{cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{}}
+	return &Transfer{
+		cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{},
+		quit: make(chan struct{}), grace: grace, hungry: hungry,
+	}
 }
 
 // ErrMismatch says that the Hub itself, or all who could be asked, sent bytes
@@ -167,12 +177,14 @@ func (t *Transfer) remember(f ref.File, r Resolved) error {
 
 // flight is one running fetch and those who wait for it.
 type flight struct {
-	board  *board
-	pace   *pace.Joint // the limits of those who wait
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error // valid once done is closed
-	users  int   // guarded by Transfer.mu
+	board   *board
+	readers *readers
+	pace    *pace.Joint // the limits of those who wait
+	cancel  context.CancelFunc
+	done    chan struct{}
+	err     error  // valid once done is closed
+	users   int    // guarded by Transfer.mu, as are names
+	names   []name // what the blob is to be called
 }
 
 // join waits for the fetch of e's blob, starting it if nobody has. The fetch
@@ -206,7 +218,7 @@ func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack
 	fl = t.flights[e.Blob.ETag]
 	fresh := fl == nil
 	if fresh {
-		fl = &flight{board: newBoard(), pace: pace.NewJoint(), done: make(chan struct{})}
+		fl = &flight{board: newBoard(), readers: newReaders(), pace: pace.NewJoint(), done: make(chan struct{})}
 		t.flights[e.Blob.ETag] = fl
 	}
 	giveBack = fl.pace.Join(pace.Asked(ctx))
@@ -216,16 +228,25 @@ func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack
 		go t.fly(pace.With(fctx, fl.pace.Limits), e, fl)
 	}
 	fl.users++
+	fl.nameLocked(name{entry: e})
 	return fl, giveBack
 }
 
 func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
-	fl.err = t.fetch(ctx, e, fl.board)
+	fl.err = t.fetch(ctx, e, fl.board, fl.readers)
 	t.mu.Lock()
 	if t.flights[e.Blob.ETag] == fl {
 		delete(t.flights, e.Blob.ETag)
 	}
+	names := fl.names
+	if fl.err != nil {
+		names = nil
+	}
+	t.retainLocked(e.Blob.ETag, fl)
 	t.mu.Unlock()
+	for _, n := range names {
+		t.call(context.WithoutCancel(ctx), n)
+	}
 	fl.cancel()
 	close(fl.done)
 }

@@ -384,6 +384,16 @@ func TestHonestHolderIsAskedAgainWhenTheLiarFails(t *testing.T) {
 	w.get()
 }
 
+// TestLiarThatIsGoneIsStillToBlame, and not the Hub, which brought the rest.
+func TestLiarThatIsGoneIsStillToBlame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	liar.content, liar.m, liar.dieAt = flip(w.content, 5), chunk.Map{}, 8*chunk.FixedLen
+	w.theHub()
+	require.Contains(t, dropped(w.get()), "liar")
+}
+
 func TestBlipIsForgiven(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []source.Kind{source.Peer, source.Hub} {

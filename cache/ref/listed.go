@@ -18,16 +18,16 @@ func (b Blob) OID() string {
 	if !b.ETag.IsSHA256() {
 		return string(b.ETag)
 	}
-	text := b.pointer()
+	text := b.Pointer()
 	sum := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(text), text))
 	return hex.EncodeToString(sum[:])
 }
 
 // PointerSize is the length of an LFS file's pointer text, in bytes.
-func (b Blob) PointerSize() int { return len(b.pointer()) }
+func (b Blob) PointerSize() int { return len(b.Pointer()) }
 
-// pointer is the text that git keeps for an LFS file; see git-lfs' specification,
+// Pointer is the text that git keeps for an LFS file; see git-lfs' specification,
 // "The Pointer".
-func (b Blob) pointer() string {
+func (b Blob) Pointer() string {
 	return fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", b.ETag, b.Size)
 }

@@ -22,6 +22,9 @@ type Place struct {
 	Host    string `json:"host"`  // the machine it runs on
 	Env     Env    `json:"env"`
 	Version string `json:"version"`
+	// Brief nodes end with the command that started them, so others do not rely on
+	// them.
+	Brief bool `json:"brief,omitempty"`
 }
 
 // Env is what of the environment a node's work depends on. A command that was

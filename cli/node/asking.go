@@ -135,6 +135,24 @@ func (a *asking) Known(ctx context.Context, f ref.File) ([]gossip.Known, error) 
 	return a.doors.Known(ctx, f)
 }
 
+// Revision and List wait as Known does.
+func (a *asking) Revision(ctx context.Context, repo ref.Repo, revision string) ([]directory.Claim, error) {
+	a.wait(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return a.doors.Revision(ctx, repo, revision)
+}
+
+// List is the list of a commit's files as members know it.
+func (a *asking) List(ctx context.Context, repo ref.Repo, commit ref.Commit) ([]gossip.Told, error) {
+	a.wait(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return a.doors.List(ctx, repo, commit)
+}
+
 // someFound waits until somebody is found, but not for long: afterwards whoever was
 // found by then is asked. The transfer looks for holders again in a while.
 func (a *asking) someFound(ctx context.Context) {

@@ -3,10 +3,11 @@
 // in reverse.
 //
 // Read config.go for what can be chosen, node.go for the whole program of a
-// running node, passerby.go for the short-lived one behind a command that finds
-// no node (asking.go is how it sees the swarm, passersby.go how it is seen itself,
-// linger.go when it goes), engine.go for what both do for their user, xet.go for what older
-// versions of a file are good for, and joints.go for the loops between the rooms.
+// running node (brief.go where it runs for one command), passerby.go for the
+// short-lived one behind a command that finds no node (asking.go is how it sees the
+// swarm, passersby.go how it is seen itself, linger.go when it goes), engine.go for
+// what both do for their user, xet.go for what older versions of a file are good for,
+// and joints.go for the loops between the rooms.
 // slot.go, ports.go and identity.go find this node its place on a machine that may
 // have several; explain.go turns errors into words.
 package node

@@ -15,6 +15,8 @@ import (
 	"hffs/gossip"
 	"hffs/gossip/directory"
 	"hffs/transfer"
+	"hffs/transfer/catalog"
+	"hffs/transfer/catalog/access"
 	"hffs/transfer/hub"
 	"hffs/transfer/pace"
 	"hffs/transfer/peer"
@@ -44,6 +46,8 @@ type swarm interface {
 	Holders(context.Context, ref.Entry) ([]directory.Holder, error)
 	Versions(context.Context, ref.Repo, string) ([]ref.Entry, error)
 	Nodes(ctx context.Context, most int) ([]directory.Node, error)
+	Revision(ctx context.Context, repo ref.Repo, revision string) ([]directory.Claim, error)
+	List(ctx context.Context, repo ref.Repo, commit ref.Commit) ([]gossip.Told, error)
 }
 
 // engine does what a user asks for: get and where. A node and a passer-by each
@@ -55,10 +59,19 @@ type engine struct {
 	dialer   *peer.Dialer
 	transfer *transfer.Transfer
 	resolver *transfer.Resolver
+	catalog  *catalog.Catalog
+	access   *access.Book
 	forget   func(name string, etag ref.ETag) // may be nil
 	searched func(context.Context)            // waits for a search for members; may be nil
 	passing  *passersby                       // who is here for one download, and in no directory
 	log      *slog.Logger
+	own      string // the token of the node's user
+	offline  bool   // by the user's wish
+	sole     bool   // there is the Hub and no mirror
+
+	life    context.Context // ends with the engine
+	end     context.CancelFunc
+	running sync.WaitGroup // what goes on behind an answer
 
 	learnt learnt // what the Hub has said of revisions
 
@@ -67,18 +80,29 @@ type engine struct {
 }
 
 // newEngine makes an engine for the node with an identity.
-func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm) *engine {
+func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm, a *access.Book) *engine {
 	log := cfg.Log
-	e := &engine{cache: c, hub: h, swarm: s, dialer: peer.NewDialer(), passing: &passersby{}, log: log}
+	e := &engine{cache: c, hub: h, swarm: s, access: a, dialer: peer.NewDialer(), passing: &passersby{}, log: log, own: cfg.Hub.Token, offline: cfg.Hub.Offline, sole: len(h.Endpoints()) == 1}
+	e.life, e.end = context.WithCancel(context.Background())
 	e.dialer.Limit(cfg.limits)
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Others: e.others, Learnt: e.learnt.add, Log: log}
+	e.catalog = e.newCatalog(h, cfg.Hub.Offline, log)
 	x := newXet(cfg, h)
 	e.transfer = transfer.New(transfer.Config{
 		Derive: e.derive(x), Learn: e.learn,
 		Node:  node,
-		Cache: c, Resolve: e.resolver.Resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
+		Cache: c, Resolve: e.resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
 	})
 	return e
+}
+
+// Close ends what goes on in the background. Whoever still asks for something is not
+// served well any more.
+func (e *engine) Close() {
+	e.end()
+	_ = e.transfer.Close()
+	e.running.Wait()
+	e.dialer.Close()
 }
 
 // Get brings a file into the cache.
@@ -93,6 +117,9 @@ func (e *engine) Get(ctx context.Context, ask control.Ask, watch func(control.Pr
 			watch(progress(f, p))
 		}
 	})
+	if none, ok := errors.AsType[*transfer.NoSourceError](err); ok && e.offline {
+		none.Asked = append(none.Asked, hub.ErrOffline)
+	}
 	if err != nil {
 		return control.Got{}, err
 	}

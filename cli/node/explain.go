@@ -75,6 +75,7 @@ var hubHints = []struct {
 	{hub.ErrDisabled, control.CodeAccess, "the Hub has closed this repo"},
 	{hub.ErrRepoNotFound, control.CodeNotFound, "check its name and --repo-type; if it is private, set HF_TOKEN or run \"hf auth login\""},
 	{hub.ErrRateLimited, control.CodeNoSource, "wait some minutes, or log in: with a token the Hub allows more"},
+	{hub.ErrTooLarge, control.CodeInternal, "the repo has more files than hffs takes in at once; single files can still be had"},
 	{hub.ErrOffline, control.CodeNoSource, "HF_HUB_OFFLINE is set, so only machines of this network were asked; is a node with this file running there?"},
 	{hub.ErrUnreachable, control.CodeNoSource, "is the network up? HF_ENDPOINT may name mirrors, comma-separated; \"hffs status\" shows the peers"},
 }
@@ -119,6 +120,8 @@ func explainStorage(err error) *control.Error {
 func explainFetch(err error) *control.Error {
 	var none *transfer.NoSourceError
 	switch {
+	case errors.As(err, &none) && errors.Is(err, hub.ErrOffline):
+		return &control.Error{Code: control.CodeNoSource, Message: err.Error(), Hint: "HF_HUB_OFFLINE is set, so only machines of this network were asked; is a node with this file running there?"}
 	case errors.As(err, &none):
 		return &control.Error{Code: control.CodeNoSource, Message: err.Error(), Hint: "is a node with this file running? \"hffs where\" tells; what was fetched is kept"}
 	case errors.Is(err, transfer.ErrMismatch), errors.Is(err, cache.ErrMismatch):

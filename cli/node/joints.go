@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"hffs/cache"
 	"hffs/cache/chunk"
+	"hffs/cache/index"
 	"hffs/cache/ref"
 	"hffs/discovery"
 	"hffs/gossip"
@@ -117,13 +119,12 @@ func (n *Node) tryJoin(ctx context.Context, p discovery.Peer) {
 // announce leads from the cache to gossip: what is held is told.
 func (n *Node) announce(ctx context.Context) error {
 	for {
-		h := holdings(n.cache.Holdings())
-		h.Refs = n.engine.learnt.over(h.Refs)
-		n.swarm.Hold(h)
+		n.swarm.Hold(n.engine.shown())
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-n.cache.Changes():
+		case <-n.engine.access.Changes():
 		}
 	}
 }
@@ -228,7 +229,11 @@ type store struct {
 
 func newStore(c *cache.Cache, e *engine) store { return store{c, e, make(chan struct{}, 1)} }
 
+// Held is a blob that peers may have.
 func (s store) Held(etag ref.ETag) (peer.Held, error) {
+	if !s.mayHave(etag) {
+		return nil, source.ErrGone
+	}
 	h, err := s.cache.Blob(etag)
 	switch {
 	case errors.Is(err, cache.ErrChanged):
@@ -243,6 +248,9 @@ func (s store) Held(etag ref.ETag) (peer.Held, error) {
 
 // Part is a blob that is being fetched.
 func (s store) Part(etag ref.ETag) (peer.Part, error) {
+	if !s.mayHave(etag) {
+		return nil, source.ErrGone
+	}
 	p, err := s.cache.Part(etag)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", source.ErrGone, err)
@@ -251,7 +259,12 @@ func (s store) Part(etag ref.ETag) (peer.Part, error) {
 }
 
 // Feed is what fellows are told of a blob that is being fetched.
-func (s store) Feed(etag ref.ETag) (peer.Feed, bool) { return s.engine.transfer.News(etag) }
+func (s store) Feed(etag ref.ETag) (peer.Feed, bool) {
+	if !s.mayHave(etag) {
+		return nil, false
+	}
+	return s.engine.transfer.News(etag)
+}
 
 // Met is told of a node that fetches a blob, whether or not this one does.
 func (s store) Met(etag ref.ETag, id, name string, door netip.AddrPort) {
@@ -276,6 +289,9 @@ func (h held) Size() int64    { return h.Blob.Size }
 
 // ContentMap makes the map of a blob that was not looked at yet, one at a time.
 func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
+	if !s.mayHave(b.ETag) {
+		return chunk.Map{}, source.ErrGone
+	}
 	m, err := s.cache.ContentMap(b)
 	if !errors.Is(err, cache.ErrNotFound) {
 		return m, err
@@ -295,14 +311,27 @@ func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 func (s store) HasChunks(hashes []chunk.Hash) []bool {
 	has := make([]bool, len(hashes))
 	for i, places := range s.cache.Chunks(hashes) {
-		has[i] = len(places) > 0
+		has[i] = len(s.open(places)) > 0
 	}
 	return has
 }
 
-func (s store) ReadChunk(h chunk.Hash, buf []byte) ([]byte, error) { return s.cache.ReadChunk(h, buf) }
+// ReadChunk reads it from a blob that peers may have.
+func (s store) ReadChunk(h chunk.Hash, buf []byte) ([]byte, error) {
+	return s.cache.ReadChunkAt(h, s.open(s.cache.Chunks([]chunk.Hash{h})[0]), buf)
+}
 
-func (s store) Have(etag ref.ETag) (have, size int64, ok bool) { return s.cache.PartialHave(etag) }
+// open leaves out the places that peers may not read.
+func (s store) open(places cache.Places) cache.Places {
+	return slices.DeleteFunc(places, func(p index.Place) bool { return !s.mayHave(p.ETag) })
+}
+
+func (s store) Have(etag ref.ETag) (have, size int64, ok bool) {
+	if !s.mayHave(etag) {
+		return 0, 0, false
+	}
+	return s.cache.PartialHave(etag)
+}
 
 func (n *Node) countSent(_ ref.ETag, bytes int64) { n.sent.Add(bytes) }
 

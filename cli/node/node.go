@@ -9,16 +9,20 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"hffs/cache"
+	"hffs/cache/ref"
 	"hffs/cli/control"
 	"hffs/discovery"
 	"hffs/gossip"
+	"hffs/transfer/catalog/access"
 	"hffs/transfer/hub"
+	"hffs/transfer/hub/endpoint"
 	"hffs/transfer/pace"
 	"hffs/transfer/peer"
 )
@@ -39,10 +43,12 @@ type Node struct {
 	finder discovery.Finder
 	mdns   *discovery.MDNS // nil with NoMDNS
 	memory *discovery.Remembered
+	access *access.Book
 	engine *engine
 	door   *http.Server
 	api    *http.Server
 	mine   atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
+	brief  chan struct{}                // closed when commands can find it; nil unless it runs briefly
 }
 
 // New builds a node from the disk up and takes its ports; nothing runs yet.
@@ -69,13 +75,14 @@ func New(cfg Config) (n *Node, err error) {
 	if n.hub, err = newHub(n.cfg); err != nil {
 		return n, err
 	}
+	n.access = newAccess(n.cfg, n.hub, n.slot.dir)
 	if n.swarm, err = n.newSwarm(); err != nil {
 		return n, err
 	}
 	if err = n.newFinders(); err != nil {
 		return n, err
 	}
-	n.engine = newEngine(n.cfg, n.id, n.cache, n.hub, n.swarm)
+	n.engine = newEngine(n.cfg, n.id, n.cache, n.hub, n.swarm, n.access)
 	n.engine.dialer.Self = func() peer.Introduction {
 		return peer.Introduction{ID: n.id, Name: n.name, Port: uint16(n.doorPort())}
 	}
@@ -100,7 +107,10 @@ func (n *Node) newSwarm() (*gossip.Swarm, error) {
 	return gossip.New(gossip.Config{
 		NodeID: n.id, Name: n.name, Swarm: n.cfg.Swarm, Bind: n.cfg.Bind,
 		Port: n.doors.gossip, DoorPort: n.doorPort(), Loopback: n.cfg.Loopback || loopback(n.cfg.Bind),
-		Version: n.cfg.Version, Log: n.cfg.Log,
+		Version: n.cfg.Version, Log: n.cfg.Log, Shared: n.access.Shared,
+		Trees: func(repo ref.Repo, commit ref.Commit) ([]ref.Listed, bool) {
+			return n.engine.catalog.Known(repo, commit)
+		},
 	})
 }
 
@@ -148,9 +158,21 @@ func (n *Node) newDoors() {
 	}
 	open.Handle("/v1/", n.swarm.Handler())
 	n.door = server(open, n.cfg.Log)
-	local := http.NewServeMux()
-	local.Handle("/control/", control.NewServer(n, n.key, Explain))
-	n.api = server(control.LocalOnly(local), n.cfg.Log)
+	n.api = server(control.LocalOnly(n.local()), n.cfg.Log)
+}
+
+// local is what this machine's own programs see: the control of the node, and the Hub.
+// Addresses reach the latter as they came: a mux would mend them by a redirect.
+func (n *Node) local() http.Handler {
+	ours := control.NewServer(n, n.key, Explain)
+	theirs := endpoint.New(endpoint.Config{Library: newLibrary(n.engine), Explain: failure, Log: n.cfg.Log})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/control/") {
+			ours.ServeHTTP(w, r)
+			return
+		}
+		theirs.ServeHTTP(w, r)
+	})
 }
 
 // Run runs the node until ctx ends, and leaves the swarm in good order.
@@ -163,6 +185,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.address(live) })
 	g.Go(func() error { return n.finder.Find(live, n.join(live)) })
 	g.Go(func() error { return n.announce(live) })
+	g.Go(func() error { return n.access.Run(live) })
 	g.Go(func() error { return n.report(live) })
 	g.Go(serve(live, n.door, n.doors.door))
 	g.Go(serve(live, n.api, n.doors.api))
@@ -190,9 +213,13 @@ func (n *Node) ready(ctx context.Context) error {
 	place := control.Place{
 		Addr: n.doors.api.Addr().String(), Key: n.key, PID: os.Getpid(),
 		Cache: n.cfg.Place.Hub, Version: n.cfg.Version, Host: hostname(), Env: EnvOf(n.cfg),
+		Brief: n.brief != nil,
 	}
 	if err := place.Write(n.slot.dir); err != nil {
 		return err
+	}
+	if n.brief != nil {
+		close(n.brief)
 	}
 	<-ctx.Done()
 	control.Remove(n.slot.dir)
@@ -213,7 +240,7 @@ func (n *Node) Close() {
 		_ = n.hub.Close()
 	}
 	if n.engine != nil {
-		n.engine.dialer.Close()
+		n.engine.Close()
 	}
 	if n.cache != nil {
 		_ = n.cache.Close()

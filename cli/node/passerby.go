@@ -84,7 +84,7 @@ func (p *Passerby) newEngine() {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.asking = newAsking(ctx, p.cfg, p.mdns, passing)
-	p.engine = newEngine(p.cfg, p.id, p.cache, p.hub, p.asking)
+	p.engine = newEngine(p.cfg, p.id, p.cache, p.hub, p.asking, newAccess(p.cfg, p.hub, p.slot.dir))
 	p.engine.passing, p.engine.searched = passing, p.asking.wait
 	p.engine.dialer.Self = func() peer.Introduction {
 		return peer.Introduction{ID: p.id, Name: p.name, Port: uint16(p.port.Load())}
@@ -159,7 +159,7 @@ func (p *Passerby) Close() {
 	p.running.Wait()
 	if p.engine != nil {
 		p.asking.running.Wait()
-		p.engine.dialer.Close()
+		p.engine.Close()
 	}
 	if p.hub != nil {
 		_ = p.hub.Close()

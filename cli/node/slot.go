@@ -60,19 +60,35 @@ func slotDir(state, kind string, i int) string {
 }
 
 // Running finds a running node that works on the given cache: how to reach it,
-// or nil.
+// or nil. One that stays is found before one that does not.
 func Running(state, hubCache string) *control.Place {
+	var brief *control.Place
+	for _, p := range Places(state) {
+		switch {
+		case p.Cache != hubCache:
+		case !p.Brief:
+			return &p
+		case brief == nil:
+			brief = &p
+		}
+	}
+	return brief
+}
+
+// Places are how to reach the running nodes of a state folder, on whatever cache each
+// of them works.
+func Places(state string) (all []control.Place) {
 	for i := range maxSlots {
 		dir := slotDir(state, "", i)
 		if _, err := os.Stat(dir); err != nil {
-			return nil
+			break
 		}
 		p, err := control.Read(dir)
-		if err == nil && p.Cache == hubCache && p.Host == hostname() && inUse(dir) {
-			return &p
+		if err == nil && p.Host == hostname() && inUse(dir) {
+			all = append(all, p)
 		}
 	}
-	return nil
+	return all
 }
 
 // hostname tells our own node from one of another machine with the same home on

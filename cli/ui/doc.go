@@ -1,7 +1,8 @@
 // Package ui is what people look at in a terminal: one live progress display,
 // tables, sizes and times in words, errors with a hint. It knows nothing of the
 // rest of hffs and can be read in this order: [Streams] says what there is to
-// write to, [Progress] is the display, [Table] and [PrintError] are the rest.
+// write to, [Progress] is the display, [Footer] the one that leaves the terminal to
+// another program, [Table] and [PrintError] are the rest.
 //
 // What it promises:
 //

@@ -25,6 +25,10 @@ type Streams struct {
 	// nil means 80.
 	Width func() int
 
+	// Height is the height of the window in rows, likewise; 0 or nil means that
+	// nobody knows.
+	Height func() int
+
 	// Color is whether colours are wanted on terminals.
 	Color bool
 }
@@ -40,6 +44,7 @@ func System() Streams {
 		OutTTY: isTerminal(os.Stdout),
 		ErrTTY: isTerminal(os.Stderr),
 		Width:  func() int { return windowWidth(os.Stderr, os.Getenv("COLUMNS")) },
+		Height: func() int { return windowHeight(os.Stderr) },
 		Color:  os.Getenv("NO_COLOR") == "",
 	}
 }
@@ -56,6 +61,21 @@ func windowWidth(f *os.File, columns string) int {
 		return w
 	}
 	return defaultWidth
+}
+
+func windowHeight(f *os.File) int {
+	_, h, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return h
+}
+
+func (s Streams) height() int {
+	if s.Height == nil {
+		return 0
+	}
+	return s.Height()
 }
 
 func (s Streams) width() int {

@@ -121,6 +121,16 @@ func (t *Table) Naming(lists map[manifest.Digest]bool) (ns []Node) {
 	return ns
 }
 
+// Claiming are the nodes that say of some branch or tag that it is a commit.
+func (t *Table) Claiming(repo ref.Repo, commit ref.Commit) (ns []Node) {
+	t.each(func(r row) {
+		if slices.ContainsFunc(r.summary.Refs, func(m manifest.Ref) bool { return m.Commit == commit && m.Repo == repo }) {
+			ns = append(ns, r.node)
+		}
+	})
+	return ns
+}
+
 // Fetching is a blob that a node is fetching just now.
 type Fetching struct {
 	Node  Node

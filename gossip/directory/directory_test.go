@@ -126,3 +126,13 @@ func BenchmarkLookUp(b *testing.B) {
 		table.Offers(r)
 	}
 }
+
+func TestClaiming(t *testing.T) {
+	t.Parallel()
+	var table Table
+	table.Set(node(1), held(1, 0, file(1)).Summary)
+	table.Set(node(2), held(2, 0, file(1)).Summary)
+	table.Set(node(3), manifest.Build(manifest.Holdings{Refs: []manifest.Ref{{Repo: repo, Name: "v1", Commit: commit(1)}}}, nil).Summary)
+	require.Equal(t, []Node{node(1), node(3)}, table.Claiming(repo, commit(1)))
+	require.Empty(t, table.Claiming(ref.Repo{Type: ref.Dataset, ID: repo.ID}, commit(1)))
+}

@@ -96,7 +96,7 @@ func (b *Built) addRefs(refs []Ref, prev *Built) {
 
 func (b *Built) addPartials(es []ref.Entry) {
 	for _, e := range es {
-		if goodRepo(e.Repo) && goodCommit(e.Commit) && goodFile(File{e.Path, e.Blob}) && len(b.Summary.Partials) < MaxPartials {
+		if goodRepo(e.Repo) && goodCommit(e.Commit) && goodFile(File{Path: e.Path, Blob: e.Blob}) && len(b.Summary.Partials) < MaxPartials {
 			b.Summary.Partials = append(b.Summary.Partials, e)
 		}
 	}

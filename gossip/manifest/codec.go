@@ -26,11 +26,12 @@ const (
 )
 
 var codecs = sync.OnceValue(func() (c struct {
-	enc        *zstd.Encoder
-	dec, small *zstd.Decoder
+	enc              *zstd.Encoder
+	dec, small, tree *zstd.Decoder
 }) {
 	c.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 	c.dec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxPlain))
+	c.tree, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxTreePlain))
 	c.small, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxNewsPlain))
 	return c
 })

@@ -6,7 +6,8 @@
 // named by its [Digest] and fetched by whoever needs it. Equal snapshots have
 // equal lists on every node, so a list is fetched once however many hold it.
 // [Diff] tells two summaries apart as a [Delta], and [Delta.Apply] replays it
-// elsewhere. message.go and codec.go are the bytes on the wire.
+// elsewhere. A [Tree] is no part of this: it is what a node answers when it is asked
+// for all files of a commit. message.go and codec.go are the bytes on the wire.
 //
 // A manifest names repos, commits, paths, sizes and hashes. It never carries
 // chunk lists or how far a running fetch has come: those change many times a
@@ -28,10 +29,7 @@ import (
 )
 
 // File is a file of a snapshot: its path and the blob behind it.
-type File struct {
-	Path string
-	Blob ref.Blob
-}
+type File = ref.Listed
 
 // Snapshot is what a node holds of a repo at one commit, sorted by path.
 type Snapshot struct {

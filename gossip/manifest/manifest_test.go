@@ -34,7 +34,7 @@ func blob(i int) ref.Blob {
 func files(n int) []File {
 	out := make([]File, n)
 	for i := range out {
-		out[i] = File{fmt.Sprintf("sub dir/ünï-%05d", i), blob(i)}
+		out[i] = File{Path: fmt.Sprintf("sub dir/ünï-%05d", i), Blob: blob(i)}
 	}
 	return out
 }
@@ -146,9 +146,9 @@ func TestBuildLeavesOutWhatNobodyTakes(t *testing.T) {
 	t.Parallel()
 	good := files(3)
 	bad := []File{
-		{"../up", blob(1)}, {"/abs", blob(1)}, {"ok", ref.Blob{ETag: "zz", Size: 1}},
-		{"ok2", ref.Blob{ETag: blob(1).ETag, Size: -1}}, {"ok3", ref.Blob{ETag: blob(1).ETag, Size: 1, Xet: "no"}},
-		{"ok4", ref.Blob{ETag: ref.ETag(strings.Repeat("F", 40)), Size: 1}},
+		{Path: "../up", Blob: blob(1)}, {Path: "/abs", Blob: blob(1)}, {Path: "ok", Blob: ref.Blob{ETag: "zz", Size: 1}},
+		{Path: "ok2", Blob: ref.Blob{ETag: blob(1).ETag, Size: -1}}, {Path: "ok3", Blob: ref.Blob{ETag: blob(1).ETag, Size: 1, Xet: "no"}},
+		{Path: "ok4", Blob: ref.Blob{ETag: ref.ETag(strings.Repeat("F", 40)), Size: 1}},
 	}
 	b := Build(Holdings{
 		Snapshots: []Snapshot{
@@ -349,12 +349,12 @@ func TestMalformed(t *testing.T) {
 func TestListsOutOfOrderOrWithBadNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, fs := range map[string][]File{
-		"order":    {{"b", blob(1)}, {"a", blob(2)}},
-		"twice":    {{"a", blob(1)}, {"a", blob(1)}},
-		"up":       {{"../a", blob(1)}},
-		"absolute": {{"/a", blob(1)}},
-		"control":  {{"a\nb", blob(1)}},
-		"size":     {{"a", ref.Blob{ETag: blob(1).ETag, Size: ref.MaxBlobSize + 1}}},
+		"order":    {{Path: "b", Blob: blob(1)}, {Path: "a", Blob: blob(2)}},
+		"twice":    {{Path: "a", Blob: blob(1)}, {Path: "a", Blob: blob(1)}},
+		"up":       {{Path: "../a", Blob: blob(1)}},
+		"absolute": {{Path: "/a", Blob: blob(1)}},
+		"control":  {{Path: "a\nb", Blob: blob(1)}},
+		"size":     {{Path: "a", Blob: ref.Blob{ETag: blob(1).ETag, Size: ref.MaxBlobSize + 1}}},
 	} {
 		_, err := DecodeList(pack(kindList, encodeFiles(fs)))
 		require.ErrorIs(t, err, ErrMalformed, name)

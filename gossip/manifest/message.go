@@ -15,6 +15,7 @@ import (
 //	deltas     epoch, seq, then the changes that lead there, oldest first
 //	current    epoch, seq: there is nothing newer than what was asked with
 //	list       files, by column
+//	tree       flags, files, by column
 //	news       node id (8 bytes), epoch, one change; sent by UDP, so at most MaxNews bytes
 const (
 	format = 1
@@ -24,6 +25,7 @@ const (
 	kindCurrent = 3
 	kindList    = 4
 	kindNews    = 5
+	kindTree    = 6
 )
 
 // MaxNews is the longest news, in bytes: it must fit into one gossip packet
@@ -47,8 +49,11 @@ func unpack(b []byte, kinds ...byte) ([]byte, error) {
 			continue
 		}
 		dec := codecs().dec
-		if k == kindNews {
+		switch k {
+		case kindNews:
 			dec = codecs().small
+		case kindTree:
+			dec = codecs().tree
 		}
 		plain, err := dec.DecodeAll(b[2:], nil)
 		if err != nil {

@@ -42,6 +42,17 @@ func (w *watch) end() {
 	w.cancel(context.Canceled)
 }
 
+// watched is a body under watch.
+type watched struct {
+	io.ReadCloser
+	by *watch
+}
+
+func (b watched) Read(p []byte) (n int, err error) {
+	b.by.during(func() { n, err = b.ReadCloser.Read(p) })
+	return n, err
+}
+
 // why puts the true cause in the place of "context canceled".
 func (w *watch) why(ep *endpoint, err error) error {
 	switch cause := context.Cause(w.ctx); {

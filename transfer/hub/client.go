@@ -1,28 +1,33 @@
 // Package hub speaks the Hugging Face Hub's own protocol: it asks what a file
 // is (Resolve) and fetches spans of it (Sources), from the Hub itself or from
-// mirrors of it.
+// mirrors of it; it asks what there is to know of a repo (Info, Tree, Refs) and
+// who may read it (Public, May); and it has the Hub answer what others ask
+// (Forward).
 //
-// Read it in this order: client.go has the configuration and the way through
-// several endpoints; endpoint.go says what an endpoint is and which of them may
-// see the token; hop.go is one request and the step to the next; resolve.go
-// puts the answers of all hops together; source.go and body.go fetch bytes;
-// errors.go says what an answer means; wire.go has the headers and the limits.
+// Read it in this order: client.go has the configuration, token.go says whose
+// token a call is made with, turns.go is the way through several endpoints;
+// endpoint.go says what an endpoint is and which of them may see the token; hop.go
+// is one request and the step to the next; resolve.go puts the answers of all hops
+// together; source.go and body.go fetch bytes; api.go asks about repos, with info.go
+// and tree.go, and access.go about who may; forward.go passes on what a caller
+// asks, answer.go makes the Hub's answer fit to be passed back, link.go and
+// member.go are the two formats that takes; errors.go says what an answer means;
+// wire.go has the headers and the limits.
 //
-// It promises three things. The token goes to the Hub's host over verified TLS
-// (or to this machine itself) and nowhere else: not to mirrors, not to where the
-// Hub redirects, not into URLs, errors or logs. Commit, etag and size come from
-// answers of the Hub, never from the CDN behind it or from error pages. And a
+// It promises three things. A token, the user's or a caller's, goes to the Hub's
+// host over verified TLS (or to this machine itself) and nowhere else: not to
+// mirrors, not to where the Hub redirects, not into URLs, errors or logs; and what
+// was learnt with one token serves no call with another. Commit, etag and size come
+// from answers of the Hub, never from the CDN behind it or from error pages. And a
 // reader gives the bytes of the span that was asked for or ends with an error;
 // whether they are the right bytes is for the reader's owner to hash.
 package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +41,8 @@ type Config struct {
 	// Endpoints are origins as [ParseEndpoints] gives them, tried in this order;
 	// empty means https://huggingface.co.
 	Endpoints []string
-	// Token is the user's; empty means that every request is anonymous.
+	// Token is the user's; empty means that requests are anonymous. A call whose
+	// context has a token of its own is made with that one; see package caller.
 	Token string
 	// Offline makes every call answer ErrOffline at once (HF_HUB_OFFLINE).
 	Offline bool
@@ -66,6 +72,7 @@ type Client struct {
 	endpoints []*endpoint
 	heads     http.RoundTripper // short answers
 	bodies    http.RoundTripper // file bytes
+	passed    http.RoundTripper // what callers ask
 	links     *links
 	now       func() time.Time
 	warnToken sync.Once
@@ -82,11 +89,14 @@ func New(cfg Config) (*Client, error) {
 	}
 	cfg.setDefaults(len(endpoints))
 	c := &Client{cfg: cfg, endpoints: endpoints, links: newLinks(), now: time.Now}
-	c.heads, c.bodies = cfg.Transport, cfg.Transport
+	c.heads, c.bodies, c.passed = cfg.Transport, cfg.Transport, cfg.Transport
 	if cfg.Transport == nil {
 		c.heads, c.bodies = newTransport(cfg, true), newTransport(cfg, false)
+		cfg.HeaderTimeout = 0 // an upload's answer takes its time: Forward watches over it
+		c.passed = newTransport(cfg, true)
 	}
 	c.bodies = &pace.Transport{Next: c.bodies, Node: cfg.Limits, Hub: true}
+	c.passed = &pace.Transport{Next: c.passed, Node: cfg.Limits, Hub: true}
 	return c, nil
 }
 
@@ -114,17 +124,6 @@ func (cfg *Config) setDefaults(endpoints int) {
 	}
 }
 
-// cleanToken refuses what cannot stand in a header, without repeating it.
-func cleanToken(token string) (string, error) {
-	token = strings.TrimSpace(token)
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] >= 0x7f {
-			return "", errors.New("the token has a character that no token has (a blank, a line break?)")
-		}
-	}
-	return token, nil
-}
-
 // Endpoints are the names of the endpoints, in the order they are tried.
 func (c *Client) Endpoints() []string {
 	var names []string
@@ -136,7 +135,7 @@ func (c *Client) Endpoints() []string {
 
 // Close ends idle connections.
 func (c *Client) Close() error {
-	for _, rt := range []http.RoundTripper{c.heads, c.bodies} {
+	for _, rt := range []http.RoundTripper{c.heads, c.bodies, c.passed} {
 		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}
@@ -147,137 +146,15 @@ func (c *Client) Close() error {
 // Resolve asks which commit, etag and size the file has now. The endpoints are
 // asked in turn: the first good answer counts, a definite no counts when it is
 // the Hub's own, and what cannot answer is passed over for a while.
-func (c *Client) Resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
-	e, err := c.resolve(ctx, f)
+func (c *Client) Resolve(ctx context.Context, f ref.File) (e ref.Entry, err error) {
+	err = c.ask(ctx, f.String(), c.endpoints, func(ctx context.Context, ep *endpoint) (err error) {
+		e, err = c.resolveAt(ctx, ep, f)
+		return err
+	})
 	if err != nil {
 		return ref.Entry{}, fmt.Errorf("resolve %s: %w", f, err)
 	}
 	return e, nil
-}
-
-// lookPatience is what an endpoint gets that was out of reach a moment ago, when
-// there is no other: not every file waits the full time for it anew.
-const lookPatience = 1500 * time.Millisecond
-
-// listener is the context's key for who wants to hear which endpoints a call
-// passed over.
-type listener struct{}
-
-// Listen has calls under the context tell which endpoints they passed over, and
-// why.
-func Listen(ctx context.Context, say func(string)) context.Context {
-	return context.WithValue(ctx, listener{}, say)
-}
-
-func (c *Client) resolve(ctx context.Context, f ref.File) (ref.Entry, error) {
-	if c.cfg.Offline {
-		return ref.Entry{}, ErrOffline
-	}
-	for try := 0; ; try++ {
-		e, err := c.round(ctx, f)
-		wait := hiccup(err, try)
-		if wait == 0 {
-			return e, err
-		}
-		c.cfg.Log.Debug("asked again after a hiccup", "file", f, "wait", wait, "err", err)
-		select {
-		case <-ctx.Done():
-			return ref.Entry{}, context.Cause(ctx)
-		case <-time.After(wait):
-		}
-		for _, ep := range c.endpoints {
-			ep.rest(time.Time{})
-		}
-	}
-}
-
-// hiccup is how long to wait before a Hub that answered, but could not help just
-// now, is asked again; 0 for not at all. One that does not answer is another
-// matter: then the swarm is asked instead.
-func hiccup(err error, try int) time.Duration {
-	const tries, longest = 3, 5 * time.Second
-	u, ok := errors.AsType[*unreachable](err)
-	if !ok || try+1 >= tries {
-		return 0
-	}
-	wait := time.Duration(0)
-	for _, said := range u.said {
-		e, ok := errors.AsType[*Error](said)
-		if ok && (e.Status == http.StatusTooManyRequests || e.Status >= 500) {
-			wait = max(wait, e.RetryAfter, 500*time.Millisecond<<try)
-		}
-	}
-	if wait > longest {
-		return 0
-	}
-	return wait
-}
-
-// round asks every endpoint once.
-func (c *Client) round(ctx context.Context, f ref.File) (ref.Entry, error) {
-	turns := c.turns()
-	if turns[0].resting(c.now()) {
-		short, cancel := context.WithTimeoutCause(ctx, lookPatience*time.Duration(len(turns)), errStillAway)
-		defer cancel()
-		e, err := c.tryAll(short, turns, f)
-		if err != nil && ctx.Err() == nil && short.Err() != nil {
-			err = verdict([]error{&Error{Endpoint: turns[0].name, Message: errStillAway.Error(), kinds: []error{ErrUnreachable}}})
-		}
-		return e, err
-	}
-	return c.tryAll(ctx, turns, f)
-}
-
-var errStillAway = errors.New("it did not answer a moment ago, and does not now")
-
-func (c *Client) tryAll(ctx context.Context, turns []*endpoint, f ref.File) (ref.Entry, error) {
-	var said []error
-	for _, ep := range turns {
-		if ep.resting(c.now()) && mirrorsWord(said) != nil {
-			break // it was out of reach a moment ago: a mirror's word will do
-		}
-		e, err := c.resolveAt(ctx, ep, f)
-		switch {
-		case err == nil:
-			return e, nil
-		case ctx.Err() != nil:
-			return ref.Entry{}, context.Cause(ctx)
-		case ep.hub && isDefinite(err):
-			return ref.Entry{}, err
-		}
-		c.passOver(ep, err)
-		if say, ok := ctx.Value(listener{}).(func(string)); ok && len(c.endpoints) > 1 {
-			say(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
-		}
-		said = append(said, err)
-	}
-	return ref.Entry{}, verdict(said)
-}
-
-// turns lists the endpoints in the order to try them: those at rest last.
-func (c *Client) turns() []*endpoint {
-	var awake, resting []*endpoint
-	for _, ep := range c.endpoints {
-		if ep.resting(c.now()) {
-			resting = append(resting, ep)
-		} else {
-			awake = append(awake, ep)
-		}
-	}
-	return append(awake, resting...)
-}
-
-// passOver lets an endpoint that could not answer rest, so that not every file
-// waits for it anew. A definite no is an answer.
-func (c *Client) passOver(ep *endpoint, err error) {
-	if isDefinite(err) {
-		return
-	}
-	c.cfg.Log.Debug("endpoint passed over", "endpoint", ep.name, "err", err)
-	first := ep.rest(c.now().Add(max(restTime, min(retryAfter(err), maxRest))))
-	if first && len(c.endpoints) > 1 {
-		c.cfg.Notice(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
-	}
 }
 
 // Answers reports whether some endpoint has this entry, with this content, now.

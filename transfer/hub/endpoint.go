@@ -154,6 +154,15 @@ func (ep *endpoint) resolveURL(f ref.File) (*url.URL, error) {
 		url.PathEscape(f.Revision) + "/" + strings.Join(segments, "/"))
 }
 
+// apiURL is {endpoint}/api/{types}/{repo}/{rest}, each of the rest one segment.
+func (ep *endpoint) apiURL(repo ref.Repo, rest ...string) (*url.URL, error) {
+	s := ep.base.String() + "/api/" + repo.Type.Plural() + "/" + repo.ID
+	for _, segment := range rest {
+		s += "/" + url.PathEscape(segment)
+	}
+	return url.Parse(s)
+}
+
 func (ep *endpoint) resting(now time.Time) bool {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()

@@ -95,22 +95,23 @@ func TestTimePasses(t *testing.T) {
 	c.now = func() time.Time { return now }
 	a := c.endpoints[0]
 	for range 2 {
-		c.passOver(a, a.fault(nil, "is broken"))
+		c.passOver(t.Context(), a, a.fault(nil, "is broken"))
 	}
 	require.Len(t, notices, 1)
-	require.Equal(t, "b.example", c.turns()[0].name)
+	require.Equal(t, "b.example", c.turns(c.endpoints)[0].name)
 	e := ref.Entry{Path: "x"}
-	at := c.start(a, a.base)
-	c.links.put(a, e, at, c.now())
-	_, ok := c.links.get(a, e, c.now())
+	at, err := c.start(t.Context(), a, a.base)
+	require.NoError(t, err)
+	c.links.put(a, "", e, at, c.now())
+	_, ok := c.links.get(a, "", e, c.now())
 	require.True(t, ok)
 
 	now = now.Add(linkLife)
-	require.Equal(t, "a.example", c.turns()[0].name)
-	_, ok = c.links.get(a, e, c.now())
+	require.Equal(t, "a.example", c.turns(c.endpoints)[0].name)
+	_, ok = c.links.get(a, "", e, c.now())
 	require.False(t, ok)
-	c.links.put(a, e, at, c.now())
-	_, ok = c.links.get(a, e, c.now())
+	c.links.put(a, "", e, at, c.now())
+	_, ok = c.links.get(a, "", e, c.now())
 	require.True(t, ok, "the same address counts anew once its time was up")
 }
 
@@ -119,7 +120,7 @@ func TestOneEndpointIsNotPassedOver(t *testing.T) {
 	t.Parallel()
 	c, err := New(Config{Notice: func(s string) { t.Error(s) }})
 	require.NoError(t, err)
-	c.passOver(c.endpoints[0], c.endpoints[0].fault(nil, "is broken"))
+	c.passOver(t.Context(), c.endpoints[0], c.endpoints[0].fault(nil, "is broken"))
 }
 
 func TestParseContentRange(t *testing.T) {

@@ -27,6 +27,8 @@ var (
 	ErrUnauthorized = errors.New("the token is not accepted")
 	// ErrDisabled: the Hub has closed the repo.
 	ErrDisabled = errors.New("the repo is disabled")
+	// ErrTooLarge: the answer is longer than anything that we take.
+	ErrTooLarge = errors.New("the answer is too large")
 	// ErrRateLimited: too many requests; [Error.RetryAfter] says for how long.
 	ErrRateLimited = errors.New("too many requests")
 	// ErrUnreachable: no endpoint gave an answer that could be used.
@@ -74,6 +76,11 @@ func (ep *endpoint) fault(resp *http.Response, format string, args ...any) *Erro
 	return e
 }
 
+// tooLarge is about a repo that is beyond us, not about the endpoint.
+func (ep *endpoint) tooLarge() *Error {
+	return &Error{Endpoint: ep.name, Message: "its answer is longer than anything that is taken", kinds: []error{ErrTooLarge}}
+}
+
 // refusal reads an answer with an error status. away: it comes from where the
 // endpoint redirected to, whose word on the repo counts only with the Hub's code.
 func (ep *endpoint) refusal(resp *http.Response, away, withToken bool) *Error {
@@ -115,10 +122,24 @@ func kindsOf(e *Error, withToken, own bool) []error {
 	return []error{ErrUnreachable}
 }
 
+// isPersonal: refusals that may be meant for who asks. A Hub's proxy may leave out
+// the Hub's words, and limits are counted for each token.
+func isPersonal(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
 // isDefinite: the answer is about the repo or the file, not about the endpoint,
 // so asking again gives the same.
 func isDefinite(err error) bool {
-	for _, kind := range []error{ErrRepoNotFound, ErrRevisionNotFound, ErrEntryNotFound, ErrGated, ErrUnauthorized, ErrDisabled} {
+	for _, kind := range []error{ErrRepoNotFound, ErrRevisionNotFound, ErrEntryNotFound, ErrGated, ErrUnauthorized, ErrDisabled, ErrTooLarge} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -93,6 +93,13 @@ func all(t *testing.T, c standin.Content) []byte {
 	return b
 }
 
+func readAll(t *testing.T, r io.Reader) string {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return string(b)
+}
+
 // deadURL is an origin where nobody listens.
 func deadURL(t *testing.T) string {
 	t.Helper()

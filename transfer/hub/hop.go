@@ -3,13 +3,14 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"hffs/transfer/source"
 )
 
 // A hop is where the next request goes. Redirects are followed by hand, hop by
@@ -22,16 +23,17 @@ type hop struct {
 	away  bool // some hop has left the endpoint's origin
 }
 
-// start is the first hop for a file at an endpoint.
-func (c *Client) start(ep *endpoint, u *url.URL) hop {
-	token := ep.hub && c.cfg.Token != ""
-	if token && !ep.safeForToken() {
-		token = false
-		c.warnToken.Do(func() {
-			c.cfg.Notice(fmt.Sprintf("the token is not sent to %s: it would travel readable for all on the way (use https)", ep.base))
-		})
+// start is the first hop for a question to an endpoint, made with the token that
+// the context says, if the endpoint may see it.
+func (c *Client) start(ctx context.Context, ep *endpoint, u *url.URL) (hop, error) {
+	if !ep.hub {
+		return hop{url: u}, nil
 	}
-	return hop{url: u, token: token}
+	token, err := c.token(ctx)
+	if err != nil {
+		return hop{}, &Error{Endpoint: ep.name, Message: err.Error(), kinds: []error{ErrUnauthorized, source.ErrRefused}}
+	}
+	return hop{url: u, token: token != "" && c.trusts(ep)}, nil
 }
 
 func isRedirect(resp *http.Response) bool {
@@ -71,8 +73,8 @@ func (c *Client) send(ctx context.Context, via http.RoundTripper, method string,
 	if span != "" {
 		req.Header.Set("Range", span)
 	}
-	if h.token {
-		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	if token, err := c.token(ctx); h.token && err == nil {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := via.RoundTrip(req)
 	if err != nil {

@@ -101,7 +101,11 @@ func (c *Client) resolveAt(ctx context.Context, ep *endpoint, f ref.File) (ref.E
 	if err != nil {
 		return ref.Entry{}, err
 	}
-	known, at := facts{size: -1}, c.start(ep, u)
+	at, err := c.start(ctx, ep, u)
+	if err != nil {
+		return ref.Entry{}, err
+	}
+	known := facts{size: -1}
 	for range maxHops {
 		resp, err := c.head(ctx, ep, at)
 		if err != nil {
@@ -116,7 +120,7 @@ func (c *Client) resolveAt(ctx context.Context, ep *endpoint, f ref.File) (ref.E
 			}
 		}
 		if known.complete() {
-			return c.settle(ep, f, known, at)
+			return c.settle(ctx, ep, f, known, at)
 		}
 		if !isRedirect(resp) {
 			return ref.Entry{}, ep.fault(resp, "its answer lacks the Hub's headers (commit, etag, size)")
@@ -142,11 +146,11 @@ func (c *Client) head(ctx context.Context, ep *endpoint, at hop) (*http.Response
 	return resp, nil
 }
 
-func (c *Client) settle(ep *endpoint, f ref.File, k facts, at hop) (ref.Entry, error) {
+func (c *Client) settle(ctx context.Context, ep *endpoint, f ref.File, k facts, at hop) (ref.Entry, error) {
 	if want, err := ref.ParseCommit(f.Revision); err == nil && want != k.commit {
 		return ref.Entry{}, ep.fault(nil, "answered for commit %s when asked for %s", k.commit, want)
 	}
 	e := ref.Entry{Repo: f.Repo, Commit: k.commit, Path: f.Path, Blob: ref.Blob{ETag: k.etag, Size: k.size, Xet: k.xet}}
-	c.links.put(ep, e, at, c.now())
+	c.links.put(ep, c.whose(ctx), e, at, c.now())
 	return e, nil
 }

@@ -21,7 +21,7 @@ func (c *Client) Sources(e ref.Entry) []source.Source {
 	if c.cfg.Offline {
 		return nil
 	}
-	turns := c.turns()
+	turns := c.turns(c.endpoints)
 	sort.SliceStable(turns, func(i, j int) bool {
 		return c.links.answered(turns[i], e) && !c.links.answered(turns[j], e)
 	})
@@ -52,24 +52,28 @@ func (s endpointSource) Open(ctx context.Context, e ref.Entry, off, n int64) (io
 	}
 	body, err := s.open(ctx, e, off, n)
 	if err != nil && ctx.Err() == nil && isNoFile(err) {
-		s.c.passOver(s.ep, err)
+		s.c.passOver(ctx, s.ep, err)
 	}
 	return body, err
 }
 
 func (s endpointSource) open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error) {
-	if at, ok := s.c.links.get(s.ep, e, s.c.now()); ok {
+	if at, ok := s.c.links.get(s.ep, s.c.whose(ctx), e, s.c.now()); ok {
 		body, stale, err := s.openAt(ctx, e, off, n, at)
 		if !stale {
 			return body, err
 		}
-		s.c.links.drop(s.ep, e)
+		s.c.links.drop(s.ep, s.c.whose(ctx), e)
 	}
 	u, err := s.ep.resolveURL(ref.File{Repo: e.Repo, Revision: string(e.Commit), Path: e.Path})
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := s.openAt(ctx, e, off, n, s.c.start(s.ep, u))
+	at, err := s.c.start(ctx, s.ep, u)
+	if err != nil {
+		return nil, err
+	}
+	body, _, err := s.openAt(ctx, e, off, n, at)
 	return body, err
 }
 
@@ -132,7 +136,7 @@ func (s endpointSource) accept(w *watch, resp *http.Response, at hop, e ref.Entr
 		w.during(func() { discard(resp) })
 		return nil, err
 	}
-	s.c.links.put(s.ep, e, at, s.c.now())
+	s.c.links.put(s.ep, s.c.whose(w.ctx), e, at, s.c.now())
 	return &body{from: resp.Body, left: n, watch: w, ep: s.ep}, nil
 }
 
@@ -199,11 +203,16 @@ func (s endpointSource) noFile(resp *http.Response, format string, args ...any) 
 
 // links remembers, for each endpoint and entry, where the bytes were last: the
 // CDN's signed URL, most often. Bounded, and forgotten before the Hub's
-// signatures expire.
-type links struct{ known *lru.Cache[linkKey, link] }
+// signatures expire. Such a URL opens the file to whoever has it, so each caller
+// has links of his own; who has answered is the same for all.
+type links struct {
+	known *lru.Cache[linkKey, link]
+	said  *lru.Cache[linkKey, bool]
+}
 
 type linkKey struct {
 	endpoint string
+	whose    string
 	repo     ref.Repo
 	commit   ref.Commit
 	path     string
@@ -219,24 +228,35 @@ func newLinks() *links {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &links{known}
+	said, err := lru.New[linkKey, bool](maxLinks)
+	if err != nil {
+		panic(err)
+	}
+	return &links{known, said}
 }
 
-func keyOf(ep *endpoint, e ref.Entry) linkKey { return linkKey{ep.name, e.Repo, e.Commit, e.Path} }
+func keyOf(ep *endpoint, whose string, e ref.Entry) linkKey {
+	return linkKey{ep.name, whose, e.Repo, e.Commit, e.Path}
+}
 
-func (l *links) put(ep *endpoint, e ref.Entry, at hop, now time.Time) {
-	if old, ok := l.known.Get(keyOf(ep, e)); ok && *old.at.url == *at.url && now.Before(old.until) {
+func (l *links) put(ep *endpoint, whose string, e ref.Entry, at hop, now time.Time) {
+	l.said.Add(keyOf(ep, "", e), true)
+	key := keyOf(ep, whose, e)
+	if old, ok := l.known.Get(key); ok && *old.at.url == *at.url && now.Before(old.until) {
 		return // its time counts from when it was signed
 	}
-	l.known.Add(keyOf(ep, e), link{at, now.Add(linkLife)})
+	l.known.Add(key, link{at, now.Add(linkLife)})
 }
 
-func (l *links) get(ep *endpoint, e ref.Entry, now time.Time) (hop, bool) {
-	k, ok := l.known.Get(keyOf(ep, e))
+func (l *links) get(ep *endpoint, whose string, e ref.Entry, now time.Time) (hop, bool) {
+	k, ok := l.known.Get(keyOf(ep, whose, e))
 	return k.at, ok && now.Before(k.until)
 }
 
-func (l *links) drop(ep *endpoint, e ref.Entry) { l.known.Remove(keyOf(ep, e)) }
+func (l *links) drop(ep *endpoint, whose string, e ref.Entry) {
+	l.known.Remove(keyOf(ep, whose, e))
+	l.said.Remove(keyOf(ep, "", e))
+}
 
 // answered: the endpoint has answered for this entry, however long ago.
-func (l *links) answered(ep *endpoint, e ref.Entry) bool { return l.known.Contains(keyOf(ep, e)) }
+func (l *links) answered(ep *endpoint, e ref.Entry) bool { return l.said.Contains(keyOf(ep, "", e)) }

@@ -36,10 +36,16 @@ const (
 	maxConns       = 64       // for each host
 	maxLinks       = 4096
 	maxRetryAfter  = time.Hour
+	maxAnswer      = 64 << 20 // of JSON about a repo, all pages of it: 200,000 files take about 50 MB
+	maxShortAnswer = 1 << 20
+	maxPages       = 1000 // the Hub has 1000 files on each
 )
 
 const (
 	linkLife = 15 * time.Minute // the Hub signs its URLs for about an hour
 	restTime = time.Minute      // how long an endpoint that failed is passed over
 	maxRest  = 5 * time.Minute
+	// writeTime is how long the Hub may take to answer an upload once it has all of
+	// it, or to take the next piece of it.
+	writeTime = 5 * time.Minute
 )

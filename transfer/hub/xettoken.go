@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -49,46 +47,19 @@ func (c *Client) xetToken(ctx context.Context, e ref.Entry) (XetToken, error) {
 		return XetToken{}, ErrOffline
 	}
 	ep := hubAmong(c.endpoints)
-	u, err := url.Parse(ep.base.String() + "/api/" + e.Repo.Type.Plural() + "/" + e.Repo.ID + "/xet-read-token/" + url.PathEscape(string(e.Commit)))
+	u, err := ep.apiURL(e.Repo, "xet-read-token", string(e.Commit))
 	if err != nil {
 		return XetToken{}, err
 	}
-	w := newWatch(ctx, c.cfg.StallTimeout)
-	defer w.end()
-	at := c.start(ep, u)
-	for range maxHops {
-		resp, err := c.send(w.ctx, c.heads, http.MethodGet, at, "")
-		if err != nil {
-			return XetToken{}, w.why(ep, ep.fault(nil, "%v", err))
-		}
-		if !isRedirect(resp) {
-			return c.readXetToken(w, ep, at, resp)
-		}
-		w.during(func() { discard(resp) })
-		if at, err = at.follow(resp); err != nil {
-			return XetToken{}, ep.fault(resp, "%v", err)
-		}
-	}
-	return XetToken{}, ep.fault(nil, "redirects without end")
-}
-
-// readXetToken believes the endpoint itself and nobody that it redirects to: who
-// gives the token names the host that data comes from.
-func (c *Client) readXetToken(w *watch, ep *endpoint, at hop, resp *http.Response) (t XetToken, err error) {
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode >= 400:
-		return t, ep.refusal(resp, at.away, at.token)
-	case resp.StatusCode != http.StatusOK || isPage(resp) || isEncoded(resp) || at.away:
-		return t, ep.fault(resp, "that is no answer to this question")
-	}
-	var body []byte
-	w.during(func() { body, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer)) })
+	// The endpoint itself is believed and nobody that it redirects to, as with all
+	// of its API: who gives the token names the host that data comes from.
+	r, err := c.get(ctx, ep, u, maxTokenAnswer)
 	if err != nil {
-		return t, w.why(ep, ep.fault(resp, "broke off: %v", err))
+		return XetToken{}, err
 	}
-	if t, err = parseXetToken(body, at.url.Scheme); err != nil {
-		return XetToken{}, ep.fault(resp, "%v", err)
+	t, err := parseXetToken(r.body, r.at.url.Scheme)
+	if err != nil {
+		return XetToken{}, ep.fault(r.resp, "%v", err)
 	}
 	return t, nil
 }

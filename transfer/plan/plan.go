@@ -17,8 +17,8 @@
 //     a second time elsewhere, never a third.
 //
 // Where many fetch the same blob at once, [Plan.Crowd] puts rarity in the place of
-// file order; see crowd.go. What a reader waits for ([Plan.Want]) comes before
-// everything.
+// file order; see crowd.go. What readers wait for ([Plan.Want]) comes before
+// everything; see want.go.
 package plan
 
 import (
@@ -75,8 +75,8 @@ type Plan struct {
 	tasks   map[int]*task
 	sources map[int]*sourceState
 	lastID  int
-	want    chunk.Span // what a reader waits for
-	grid    *grid      // nil: no crowd
+	wants   []chunk.Span // what readers wait for
+	grid    *grid        // nil: no crowd
 }
 
 // New plans the chunks of m that are not in have. The plan keeps have as its own.
@@ -87,12 +87,6 @@ func New(m chunk.Map, have *chunk.Have) *Plan {
 		tasks:   map[int]*task{},
 		sources: map[int]*sourceState{},
 	}
-}
-
-// Want says which chunks a reader waits for: as long as some of them are free they
-// are handed out before all others, in file order. The empty span ends that.
-func (p *Plan) Want(span chunk.Span) {
-	p.want = chunk.Span{First: max(span.First, 0), End: min(span.End, p.have.Len())}
 }
 
 // Stalled says whether a task has stopped making progress.
@@ -202,6 +196,9 @@ func (p *Plan) Next(source int) (Task, *Cut, bool) {
 	if s == nil {
 		return Task{}, nil, false
 	}
+	if task, cut, ok := p.hurry(source, s); ok {
+		return task, cut, true
+	}
 	if span, ok := p.urgent(s); ok {
 		return p.begin(source, span, false), nil, true
 	}
@@ -213,16 +210,6 @@ func (p *Plan) Next(source int) (Task, *Cut, bool) {
 		return p.begin(source, span, false), nil, true
 	}
 	return p.take(source, s)
-}
-
-// urgent finds the first run of what a reader waits for.
-func (p *Plan) urgent(s *sourceState) (chunk.Span, bool) {
-	for i := p.want.First; i < p.want.End; i++ {
-		if p.open(s, i) {
-			return p.run(s, i, p.want.End, p.length(s, i)), true
-		}
-	}
-	return chunk.Span{}, false
 }
 
 // run is the run of open chunks from first up to end, of about want bytes.

@@ -100,7 +100,7 @@ func (c *Client) askRecipe(w *watch, e ref.Entry, token Token, cas *url.URL, for
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
 		if resp.StatusCode == http.StatusUnauthorized {
-			c.tokens.drop(e, token)
+			c.tokens.drop(w.ctx, e, token)
 		}
 		return nil, refusal(w, cas.Host, resp)
 	}

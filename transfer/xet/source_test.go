@@ -2,6 +2,7 @@ package xet_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer/hub/caller"
 	"hffs/transfer/hub/standin"
 	"hffs/transfer/source"
 	"hffs/transfer/source/sourcetest"
@@ -395,4 +397,23 @@ func (c changed) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.change(resp)
 	}
 	return resp, err
+}
+
+// What the Hub gave to one caller serves no other.
+func TestTokensAreTheCallers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, noise(1000), chunk.Current, nil)
+	w.hub.Private(w.entry.Repo)
+	w.hub.Token("hf_reader", w.entry.Repo)
+	reader := caller.With(t.Context(), "hf_reader")
+	_, err := w.c.Source(reader, w.entry)
+	require.NoError(t, err)
+	for _, other := range []context.Context{t.Context(), caller.With(t.Context(), ""), caller.With(t.Context(), "hf_stranger")} {
+		_, err = w.c.Source(other, w.entry)
+		require.Error(t, err)
+	}
+	before := len(w.requests("hub"))
+	_, err = w.c.Source(reader, w.entry)
+	require.NoError(t, err)
+	require.Len(t, w.requests("hub"), before, "the reader's is still there")
 }

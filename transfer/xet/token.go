@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"hffs/cache/ref"
+	"hffs/transfer/hub/caller"
 )
 
 // A Token opens a repo's files at one commit to a CAS.
@@ -25,7 +26,8 @@ func (t Token) String() string { return "token for " + t.CAS }
 func (t Token) GoString() string { return t.String() }
 
 // tokens keeps what the Hub gave out. A token that will soon be over is renewed
-// first; those who need the same one at the same time ask once.
+// first; those who need the same one at the same time ask once. What was given to
+// one caller serves no other, who may not read the repo.
 type tokens struct {
 	ask   func(context.Context, ref.Entry) (Token, error)
 	now   func() time.Time
@@ -34,8 +36,15 @@ type tokens struct {
 }
 
 type tokenKey struct {
+	whose  string // of caller.Mark
 	repo   ref.Repo
 	commit ref.Commit
+}
+
+// keyOf tells callers apart. The node's own token is not known here; a character
+// stands for it that no header can bring.
+func keyOf(ctx context.Context, e ref.Entry) tokenKey {
+	return tokenKey{caller.Mark(caller.Token(ctx, "\x00")), e.Repo, e.Commit}
 }
 
 func newTokens(ask func(context.Context, ref.Entry) (Token, error)) *tokens {
@@ -47,7 +56,7 @@ func newTokens(ask func(context.Context, ref.Entry) (Token, error)) *tokens {
 }
 
 func (t *tokens) get(ctx context.Context, e ref.Entry) (Token, error) {
-	key := tokenKey{e.Repo, e.Commit}
+	key := keyOf(ctx, e)
 	if token, ok := t.known.Get(key); ok && token.Expires.Sub(t.now()) >= renewBefore {
 		return token, nil
 	}
@@ -71,8 +80,8 @@ func (t *tokens) get(ctx context.Context, e ref.Entry) (Token, error) {
 
 // drop forgets a token that the CAS did not accept, if it is still the one that
 // is handed out.
-func (t *tokens) drop(e ref.Entry, bad Token) {
-	key := tokenKey{e.Repo, e.Commit}
+func (t *tokens) drop(ctx context.Context, e ref.Entry, bad Token) {
+	key := keyOf(ctx, e)
 	if token, ok := t.known.Peek(key); ok && token == bad {
 		t.known.Remove(key)
 	}

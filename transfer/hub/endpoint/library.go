@@ -1,5 +1,18 @@
 // Package endpoint is the Hub's protocol as a node of this machine speaks it: what
-// HF_ENDPOINT points at.
+// HF_ENDPOINT points at. Tools that know nothing of hffs download through it.
+//
+// Read it in this order: library.go says what is served from; endpoint.go has the
+// handler and which request goes where; route.go takes addresses apart; resolve.go,
+// with span.go, place.go and send.go, is how a file goes out; info.go, tree.go,
+// paths.go, refs.go and manifest.go answer what is asked about repos; forward.go has
+// the Hub answer the rest; fail.go puts trouble into words that clients understand.
+//
+// It promises four things. A file comes straight from here: no redirect, no word of
+// Xet, an ETag that is the Hub's content id, and sizes that agree in all places. A
+// body that cannot be finished is broken off, never ended short. What a client keeps
+// for good ("this commit has no such file", the list of a commit) is said only when
+// it is certain. And trouble of our own is a 502, 503 or 504: never one of the
+// answers that clients take for the Hub's last word.
 package endpoint
 
 import (
@@ -20,19 +33,24 @@ type Library interface {
 	Commit(ctx context.Context, repo ref.Repo, revision string) (ref.Commit, error)
 	// Entry says what a file is, and sees to it that the caller may read it.
 	Entry(ctx context.Context, f ref.File) (ref.Entry, error)
-	// List is what files a commit has. Where whole is false there may be more.
+	// List is what files a commit has. Where whole is false there may be more. The
+	// list is shared: nobody changes it.
 	List(ctx context.Context, repo ref.Repo, commit ref.Commit) (files []ref.Listed, whole bool, err error)
 	// Info is what the Hub says of a repo at a revision, as JSON, with the commit
 	// in it. Query is the caller's.
 	Info(ctx context.Context, repo ref.Repo, revision string, query url.Values) (json.RawMessage, error)
+	// May says whether the caller may read the files of a repo: nil, or why not.
+	May(ctx context.Context, repo ref.Repo) error
 	// Place brings a blob into the cache as long as that promises to be done before
 	// ctx ends, and says whether it is there. What was begun goes on for a moment
 	// after that, for who comes to fetch it.
 	Place(ctx context.Context, e ref.Entry) bool
-	// Open gives the content of a file, of which much may be still to come.
+	// Open gives the content of a file, of which much may be still to come. It does
+	// not wait for bytes.
 	Open(ctx context.Context, e ref.Entry) (Content, error)
 	// Forward has the Hub answer a request, with the caller's token. Paths of bodies
-	// that it sends lead back here.
+	// that it sends lead back here: to the name in r.Host. Where the Hub is out of
+	// reach it answers 502, 503 or 504 itself.
 	Forward(w http.ResponseWriter, r *http.Request)
 }
 
