@@ -214,10 +214,13 @@ func (p *Partial) giveUp() error {
 }
 
 func (p *Partial) closeFiles() {
-	for _, f := range []*os.File{p.file, p.log.file} {
-		if f != nil {
-			_ = f.Close()
+	if p.log.file != nil {
+		if err := p.log.close(); err != nil {
+			p.c.log.Debug("what was fetched last is not in the journal", "entry", p.entry, "err", err)
 		}
+	}
+	if p.file != nil {
+		_ = p.file.Close()
 	}
 }
 

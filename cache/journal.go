@@ -9,14 +9,15 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"hffs/cache/chunk"
 )
 
 // The journal of a fetch says which chunks of the partial file were written,
-// and what they hashed to. It is appended to after each write, so that a process
-// killed at any moment loses at most the chunk it was writing; what the journal
-// says is a hint all the same, since a power cut may keep it and lose the data.
+// and what they hashed to. It is appended to soon after the writes, so that a process
+// killed at any moment loses at most its last MiB or tenth of a second; what the
+// journal says is a hint all the same, since a power cut may keep it and lose the data.
 //
 //	header, 32 bytes:  "hffspart" | version u32 | chunk length u32 | size u64 | cut u64
 //	record, 41 bytes:  kind u8 ('w' written, 'd' dropped) | chunk u32 | hash 32 bytes | crc32c u32
@@ -139,12 +140,22 @@ func (all *replayed) add(rec []byte, m chunk.Map) bool {
 	return true
 }
 
-// journal appends to an open journal file.
+// journal appends to an open journal file. What was written is noted a moment later, for
+// several chunks at once: a kill costs what was written since, and no more.
 type journal struct {
 	mu   sync.Mutex // guards what follows
 	file *os.File
 	end  int64
+	held []byte // records that are not in the file yet
+	of   int64  // bytes of the blob that they are about
+	wait *time.Timer
+	err  error // of writing them down meanwhile
 }
+
+const (
+	holdMost = 1 << 20 // bytes of the blob
+	holdFor  = 100 * time.Millisecond
+)
 
 // start begins anew.
 func (j *journal) start(m chunk.Map) error {
@@ -160,31 +171,67 @@ func (j *journal) resume(good int64) error {
 	return j.file.Truncate(good)
 }
 
-// replace goes on in another file.
+// replace goes on in another file, which says all that this one does.
 func (j *journal) replace(file *os.File, end int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	_ = j.file.Close()
-	j.file, j.end = file, end
+	j.file, j.end, j.held, j.of = file, end, nil, 0
 }
 
+// append writes a record down at once, behind those before it.
 func (j *journal) append(b []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.WriteAt(b, j.end); err != nil {
-		return fmt.Errorf("write journal: %w", err)
+	j.held = append(j.held, b...)
+	return j.flushLocked()
+}
+
+func (j *journal) flushLocked() error {
+	if j.wait != nil {
+		j.wait.Stop()
 	}
-	j.end += int64(len(b))
+	if len(j.held) > 0 && j.err == nil {
+		_, j.err = j.file.WriteAt(j.held, j.end)
+		j.end += int64(len(j.held))
+	}
+	j.held, j.of = j.held[:0], 0
+	if j.err != nil {
+		return fmt.Errorf("write journal: %w", j.err)
+	}
 	return nil
 }
 
-// written is for chunks from first on.
-func (j *journal) written(first int, sums []chunk.Hash) error {
-	b := make([]byte, 0, len(sums)*recordLen)
+func (j *journal) flush() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.flushLocked()
+}
+
+// close writes down what is held and closes the file.
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return errors.Join(j.flushLocked(), j.file.Close())
+}
+
+// written is for chunks from first on, which have so many bytes.
+func (j *journal) written(first int, sums []chunk.Hash, bytes int64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	fresh := len(j.held) == 0
 	for k, sum := range sums {
-		b = appendRecord(b, kindWritten, first+k, sum)
+		j.held = appendRecord(j.held, kindWritten, first+k, sum)
 	}
-	return j.append(b)
+	switch j.of += bytes; {
+	case j.of >= holdMost || j.err != nil:
+		return j.flushLocked()
+	case j.wait == nil:
+		j.wait = time.AfterFunc(holdFor, func() { _ = j.flush() })
+	case fresh:
+		j.wait.Reset(holdFor)
+	}
+	return nil
 }
 
 func (j *journal) dropped(chunks []int) error {

@@ -152,7 +152,7 @@ func (p *Partial) write(first int, data []byte, sums []chunk.Hash) error {
 	_, err := p.file.WriteAt(data, p.cut.Offset(first))
 	p.ahead.doubt()
 	if err == nil {
-		err = p.log.written(first, sums)
+		err = p.log.written(first, sums, int64(len(data)))
 	}
 	p.settle(first, sums, err == nil)
 	return p.c.diskError(err, p.cut.Size()-p.size())
