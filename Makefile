@@ -9,13 +9,19 @@ VENV  ?= $(STORE)/venv
 NEEDS  = cli/lab/testdata/requirements.txt
 STAMP  = $(VENV)/.$(shell cksum < $(NEEDS) | cut -d' ' -f1)
 
-# A client of the time before Xet's present rule for chunks.
+# Clients of former times.
 LEGACY_VENV  = $(VENV)-legacy
 LEGACY_NEEDS = cli/lab/testdata/requirements-legacy.txt
 LEGACY_STAMP = $(LEGACY_VENV)/.$(shell cksum < $(LEGACY_NEEDS) | cut -d' ' -f1)
 
+# The JavaScript client.
+NPM       ?= $(STORE)/npm
+NPM_NEEDS  = cli/lab/testdata/npm/package-lock.json
+NPM_STAMP  = $(NPM)/.$(shell cksum < $(NPM_NEEDS) | cut -d' ' -f1)
+
 export HFFS_VENV = $(VENV)
 export HFFS_VENV_LEGACY = $(LEGACY_VENV)
+export HFFS_NPM = $(NPM)
 
 .PHONY: help build demo test lint unit stories bench tools venv clean
 
@@ -55,9 +61,9 @@ bench: build tools
 
 # Debian's packages are installed only where something is missing and we may.
 tools:
-	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3 zsh fish
+	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3 node npm zsh fish systemd-analyze tmux
 
-venv: $(STAMP) $(LEGACY_STAMP)
+venv: $(STAMP) $(LEGACY_STAMP) $(NPM_STAMP)
 
 $(STAMP): $(NEEDS)
 	rm -rf $(VENV)
@@ -70,7 +76,16 @@ $(LEGACY_STAMP): $(LEGACY_NEEDS)
 	rm -rf $(LEGACY_VENV)
 	python3 -m venv $(LEGACY_VENV)
 	$(LEGACY_VENV)/bin/pip install --quiet --disable-pip-version-check -r $(LEGACY_NEEDS)
+	$(LEGACY_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps flax==0.10.2
+	touch $@
+
+# Nothing of the packages' own is run.
+$(NPM_STAMP): $(NPM_NEEDS)
+	rm -rf $(NPM)
+	mkdir -p $(NPM)
+	cp $(dir $(NPM_NEEDS))*.json $(NPM)
+	cd $(NPM) && npm ci --silent --no-audit --no-fund --omit=optional --ignore-scripts
 	touch $@
 
 clean:
-	rm -rf hffs $(VENV) $(LEGACY_VENV)
+	rm -rf hffs $(VENV) $(LEGACY_VENV) $(NPM)

@@ -36,7 +36,9 @@ var rooms = map[string][]string{
 	"transfer/catalog":      {"cache", "cache/ref", "transfer/hub/caller"},                                 // what repos are made of, and who may know
 	"transfer":              {"cache", "cache/ref", "cache/chunk"},                                         // never gossip: the wiring joins them
 	"cli/control":           {"cache/ref"},                                                                 // our own user's door
+	"cli/doctor":            {},                                                                            // what is wrong, of a world that it is given
 	"cli/ui":                {},                                                                            // what people look at
+	"cli/service":           {},                                                                            // files for systems that start programs: pure
 	"cli/node":              {"*"},                                                                         // the wiring
 	"cli/lab":               {"*"},                                                                         // tests of the whole
 	"cli":                   {"cache", "cache/ref", "cache/chunk", "transfer/hub", "transfer/hub/standin"}, // flags to calls; the demo has a Hub of its own

@@ -35,6 +35,7 @@ func (c *Cache) Begin(ctx context.Context, e ref.Entry) (*Partial, error) {
 }
 
 func (c *Cache) begin(ctx context.Context, e ref.Entry, leave func()) (*Partial, error) {
+	defer c.naming(e.Repo)()
 	root, err := c.openRepo(e.Repo)
 	if err != nil {
 		return nil, err

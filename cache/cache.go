@@ -29,6 +29,7 @@
 // Read on in this order: layout.go (names on disk), check.go (what counts as
 // checked), find.go and link.go, begin.go and partial.go with journal.go and
 // follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
+// stored.go for what lies here unchecked, remove.go and busy.go for what goes again,
 // content.go and indexing.go for what it is made of, recut.go and ahead.go for a
 // fetch that goes by that, and relatives.go for blobs that may share some of it.
 // What the Hub said of files is in entry.go, of whole commits in trees.go and info.go.
@@ -149,6 +150,7 @@ type Cache struct {
 	mu       sync.Mutex // guards what follows
 	shelves  map[string]*shelf
 	notes    map[string]int // how often we added a name to a shelf
+	names    map[ref.Repo]*sync.RWMutex
 	checked  map[string]record
 	places   map[ref.ETag]map[string]bool // checked files by content
 	partials map[*Partial]bool
@@ -235,35 +237,15 @@ func (c *Cache) notify() {
 	}
 }
 
-// cacheTag tells backup programs to leave the cache out; the text is the one
-// that huggingface_hub writes.
-const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
-	"# This file is a cache directory tag created by huggingface_hub.\n" +
-	"# For information about cache directory tags, see:\n" +
-	"#\thttps://bford.info/cachedir/\n"
-
+// prepare makes the folders. CACHEDIR.TAG is left to today's huggingface_hub: the
+// scanner of its older versions takes it for a damaged repo.
 func prepare(dir string) error {
 	locks := filepath.Join(dir, locksDir)
 	err := os.MkdirAll(locks, 0o777)
 	if err == nil {
 		err = disk.CanWrite(locks)
 	}
-	if err == nil {
-		err = writeTag(filepath.Join(dir, "CACHEDIR.TAG"))
-	}
 	return asNotWritable(dir, err)
-}
-
-func writeTag(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(cacheTag)
-	return errors.Join(err, f.Close())
 }
 
 func asNotWritable(dir string, err error) error {

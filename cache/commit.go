@@ -27,6 +27,7 @@ func (p *Partial) Commit(ctx context.Context) (string, error) {
 	if err := p.seal(); err != nil {
 		return "", fmt.Errorf("commit %s: %w", p.entry, err)
 	}
+	defer p.c.naming(p.entry.Repo)()
 	named := false
 	err := p.c.withLock(ctx, p.entry, func() (err error) {
 		if named, err = p.rename(); err != nil {

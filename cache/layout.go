@@ -19,6 +19,7 @@ import (
 //	<repo folder>/snapshots/<commit>/…   links to content, or content itself
 //	<repo folder>/refs/<revision>        a commit, as text
 //	<repo folder>/trees/<commit>.json    the file list of a commit
+//	<repo folder>/.no_exist/<commit>/…   names that the commit does not have
 //	<repo folder>/.hffs/<etag>.…         fetches of ours under way
 const (
 	locksDir     = ".locks"
@@ -26,6 +27,7 @@ const (
 	snapshotsDir = "snapshots"
 	refsDir      = "refs"
 	treesDir     = "trees"
+	noExistDir   = ".no_exist"
 	partsDir     = ".hffs"
 )
 

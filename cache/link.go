@@ -73,6 +73,7 @@ func inParts(root *os.Root, do func() error) error {
 // place gives the checked file at from the name that e asks for, and returns
 // where the content of that name then lies.
 func (c *Cache) place(ctx context.Context, e ref.Entry, from string) (rel string, err error) {
+	defer c.naming(e.Repo)()
 	root, err := c.openRepo(e.Repo)
 	if err != nil {
 		return "", err
@@ -86,7 +87,13 @@ func (c *Cache) place(ctx context.Context, e ref.Entry, from string) (rel string
 				return err
 			}
 		}
-		return c.link(root, e)
+		if err := c.link(root, e); err != nil {
+			return err
+		}
+		if _, err := os.Stat(c.content(rel)); err != nil { // another process has removed it
+			return errors.Join(ErrNotFound, removeIfThere(root, snapshotPath(e.Commit, e.Path)))
+		}
+		return nil
 	})
 	return rel, c.diskError(err, e.Blob.Size)
 }

@@ -69,5 +69,8 @@ func (p *Part) Has(off, n int64) bool {
 func (p *Partial) Sum(i int) chunk.Hash {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.have.Has(i) {
+		return chunk.Hash{}
+	}
 	return p.sums[i]
 }

@@ -314,6 +314,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(fetcher(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv("HFFS_TEST_REMOVER"); dir != "" {
+		fmt.Println(remover(dir))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

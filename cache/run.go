@@ -27,6 +27,7 @@ const (
 // resumed left behind, and learns what the blobs are made of.
 func (c *Cache) Run(ctx context.Context) error {
 	c.removeLeftovers(time.Now().Add(-keepLeftovers))
+	c.emptyTrash()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.watch(ctx) })
 	g.Go(func() error { return c.hashAll(ctx) })

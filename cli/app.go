@@ -96,7 +96,7 @@ func (a *app) commands() *cli.App {
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log what is done to stderr"},
 		},
 		Commands: []*cli.Command{
-			a.upCommand(), a.runCommand(), a.envCommand(), a.getCommand(), a.whereCommand(), a.statusCommand(), a.demoCommand(), a.debugCommand(),
+			a.upCommand(), a.downCommand(), a.daemonCommand(), a.serviceCommand(), a.uninstallCommand(), a.runCommand(), a.envCommand(), a.getCommand(), a.lsCommand(), a.rmCommand(), a.searchCommand(), a.whereCommand(), a.modelCommand(), a.statusCommand(), a.peerCommand(), a.doctorCommand(), a.demoCommand(), a.debugCommand(),
 		},
 		Writer: a.ui.Out, ErrWriter: a.ui.Err,
 		Suggest:         true,

@@ -17,6 +17,7 @@ const (
 	exitPort     = 7   // a port is taken
 	exitMismatch = 8   // only wrong bytes could be had
 	exitNoNode   = 9   // no node is running
+	exitBusy     = 10  // it is being read or fetched just now
 	exitNoRun    = 126 // the command cannot be started, as shells have it
 	exitNoProg   = 127 // there is no such command
 	exitStopped  = 130
@@ -41,6 +42,7 @@ var exitCodes = map[control.Code]int{
 	control.CodePort:     exitPort,
 	control.CodeMismatch: exitMismatch,
 	control.CodeNoNode:   exitNoNode,
+	control.CodeBusy:     exitBusy,
 	control.CodeStopped:  exitStopped,
 	codeNoProg:           exitNoProg,
 	codeNoRun:            exitNoRun,
@@ -78,6 +80,7 @@ const (
 	helpPort     = "7 port taken"
 	helpMismatch = "8 only wrong bytes could be had"
 	helpNoNode   = "9 no node is running"
+	helpBusy     = "10 it is being read or fetched just now"
 	helpStopped  = "130 interrupted"
 	helpOther    = "1 anything else"
 )

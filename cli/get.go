@@ -13,15 +13,25 @@ import (
 func (a *app) getCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "get",
-		Usage:     "bring a file into the cache and print its path",
-		ArgsUsage: "REPO FILE",
-		Description: "Fetches the file from the machines of this network that have it, from several at once,\n" +
-			"and from the Hub only when they cannot give it. What was fetched before an interruption\n" +
-			"is kept. With --json: path, commit, etag, and which bytes came from whom. Limits are this\n" +
-			"download's own; those of a running node hold as well.\n\n" +
-			"Example: hffs get sentence-transformers/all-MiniLM-L6-v2 model.safetensors" +
+		Usage:     "bring a file, several, or a whole repo into the cache and print the path",
+		ArgsUsage: "REPO [FILE|PATTERN]...",
+		Description: "Fetches what is asked for from the machines of this network that have it, from several at\n" +
+			"once, and from the Hub only when they cannot give it. What was fetched before an\n" +
+			"interruption is kept: the same command goes on. With --json: paths, commit, etags, and\n" +
+			"which bytes came from whom. Limits are this command's own; those of a running node hold\n" +
+			"as well.\n\n" +
+			"REPO alone means all of its files. In a pattern * also stands for a \"/\", and a folder is\n" +
+			"written with one at its end. For one file its path is printed, else that of the snapshot\n" +
+			"or of --local-dir, as \"hf download\" does. One file that fails does not stop the others;\n" +
+			"the exit code is that of the worst.\n\n" +
+			"In --local-dir a file is a reflink of the cache's where the disk can (btrfs, XFS, APFS),\n" +
+			"else a copy, or with --hard-links a hard link where it is large; it is said which. Later\n" +
+			"\"hf download --local-dir\" takes the folder over as it is.\n\n" +
+			"Example: hffs get sentence-transformers/all-MiniLM-L6-v2 model.safetensors\n" +
+			"         hffs get Qwen/Qwen3-0.6B '*.safetensors' '*.json' --local-dir ./qwen\n" +
+			"         hffs get --repo-type dataset rajpurkar/squad --dry-run" +
 			exits(helpUsage, helpNotFound, helpAccess, helpNoSource, helpStorage, helpMismatch, helpStopped, helpOther),
-		Flags: append(append(fileFlags(),
+		Flags: append(append(append(fileFlags(), orderFlags()...),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 			shareFlag(),
 		), append(limitFlags(), nodeFlags()...)...),
@@ -30,6 +40,9 @@ func (a *app) getCommand() *cli.Command {
 }
 
 func (a *app) get(c *cli.Context) error {
+	if !wantsOne(c) {
+		return a.getMany(c)
+	}
 	ask, err := askOf(c)
 	if err != nil {
 		return err

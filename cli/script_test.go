@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HF_ENDPOINT", "http://127.0.0.1:1") // nobody
 			e.Setenv("GORACE", quickEnd)
 			e.Setenv("PORT", freePort(t))
+			e.Defer(func() { endNodes(e) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "await": await},

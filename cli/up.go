@@ -17,19 +17,35 @@ func (a *app) upCommand() *cli.Command {
 			"Example: hffs up --swarm lab3" +
 			exits(helpUsage, helpStorage, helpPort, helpOther),
 		Flags: append([]cli.Flag{
-			&cli.IntFlag{Name: "port", DefaultText: "7766, or the next free one", Usage: "gossip `PORT`, TCP and UDP; peers' HTTP takes the next port up"},
-			&cli.StringFlag{Name: "bind", Usage: "listen on this `ADDRESS` only"},
-			&cli.IntFlag{Name: "api-port", DefaultText: "7768, or the next free one", Usage: "local API `PORT` on 127.0.0.1"},
-			&cli.StringFlag{Name: "name", Usage: "what others call this node", DefaultText: "the host's name"},
-			shareFlag(),
-		}, append(limitFlags(), nodeFlags()...)...),
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "run in the background, as \"hffs daemon start\" does; \"hffs down\" ends it"},
+		}, nodeLifeFlags()...),
 		Action: a.up,
 	}
+}
+
+// nodeLifeFlags are for commands that start a node that stays.
+func nodeLifeFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.IntFlag{Name: "port", DefaultText: "7766, or the next free one", Usage: "gossip `PORT`, TCP and UDP; peers' HTTP takes the next port up"},
+		&cli.StringFlag{Name: "bind", Usage: "listen on this `ADDRESS` only"},
+		&cli.IntFlag{Name: "api-port", DefaultText: "7768, or the next free one", Usage: "local API `PORT` on 127.0.0.1"},
+		&cli.StringFlag{Name: "name", Usage: "what others call this node", DefaultText: "the host's name"},
+		&cli.StringFlag{Name: "log-file", Usage: "write what is said to `FILE` as well, with the time; it is kept short"},
+		shareFlag(),
+	}, append(limitFlags(), nodeFlags()...)...)
 }
 
 func (a *app) up(c *cli.Context) error {
 	if c.Args().Present() {
 		return usage(fmt.Sprintf("hffs up takes no arguments, and got %q", c.Args().First()), "\"hffs up --help\" lists its flags")
+	}
+	if c.Bool("detach") {
+		return a.start(c)
+	}
+	if path := c.String("log-file"); path != "" {
+		if err := a.logTo(path); err != nil {
+			return err
+		}
 	}
 	cfg, err := a.config(c)
 	if err != nil {
@@ -41,6 +57,9 @@ func (a *app) up(c *cli.Context) error {
 	cfg.Log = a.logFor(c, slog.LevelWarn)
 	cfg.Port, cfg.APIPort, cfg.Bind, cfg.Name = c.Int("port"), c.Int("api-port"), c.String("bind"), c.String("name")
 	cfg.Say = a.say
+	if path := c.String("log-file"); path != "" {
+		cfg.LogFile = absolute(path)
+	}
 	n, err := a.newNode(cfg)
 	if err != nil {
 		return err

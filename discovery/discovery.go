@@ -4,10 +4,12 @@
 // Read it in this order: [Peer] and [Finder] are all that the rest of hffs
 // sees. [MDNS] is the finder that needs no set-up; its record stands in
 // wire.go, its servers in announce.go, its questions in query.go, and the
-// rhythm of asking in mdns.go. [Static] and [Remembered] know peers where multicast does not
-// reach, [Memory] serves tests, and [Both] runs several finders as one.
+// rhythm of asking in mdns.go. [Static], [Added] (its list is in addedlist.go) and
+// [Remembered] know peers where multicast does not reach, [Memory] serves tests, and
+// [Both] runs several finders as one.
 // [WatchAddrs] tells the other half: under which addresses this machine can be
-// found.
+// found. [Interfaces] and [Listen] look at the same things for people who wonder why
+// nobody is found, and package reach has others find out who can be reached.
 //
 // A finder gives candidates, not members. It reports the same one for as long
 // as it is not a member, since membership forgets: two halves of a cut network
@@ -31,7 +33,7 @@ type Peer struct {
 	Addrs  []netip.Addr // best first for this machine; never another host's loopback
 	Gossip uint16       // port of its gossip, TCP and UDP; 0: it passes by and cannot be joined
 	Door   uint16       // port of its HTTP door; 0 if unknown
-	From   string       // who found it: "mdns", "static", "remembered" or "memory"
+	From   string       // who found it: "mdns", "static", "added", "remembered" or "memory"
 }
 
 // Finder looks for peers until ctx ends, and then returns nil. It calls found

@@ -57,20 +57,35 @@ func prefixesOf(i net.Interface) []netip.Prefix {
 }
 
 func (l link) wanted(names []string, loopback bool, routes []netip.Addr) bool {
+	return l.unfit(names, loopback, routes) == ""
+}
+
+// unfit is why a link is not used; empty when it is.
+func (l link) unfit(names []string, loopback bool, routes []netip.Addr) string {
 	lo := l.Flags&net.FlagLoopback != 0
 	switch {
-	case l.Flags&net.FlagUp == 0 || len(l.prefixes) == 0:
-		return false
+	case l.Flags&net.FlagUp == 0:
+		return "it is down"
+	case len(l.prefixes) == 0:
+		return "it has no address"
+	case len(names) > 0 && slices.Contains(names, l.Name):
+		return ""
 	case len(names) > 0:
-		return slices.Contains(names, l.Name)
-	case loopback || lo:
-		return loopback && lo
-	case l.Flags&net.FlagMulticast == 0 || l.Flags&net.FlagPointToPoint != 0:
-		return false
-	case named(l.Name, tunnels):
-		return false
+		return "it was not named"
+	case loopback && lo:
+		return ""
+	case loopback:
+		return "only loopback is used"
+	case lo:
+		return "it is loopback"
+	case l.Flags&net.FlagPointToPoint != 0 || named(l.Name, tunnels):
+		return "it is a tunnel"
+	case l.Flags&net.FlagMulticast == 0:
+		return "multicast is switched off on it"
+	case named(l.Name, bridges) && !l.hasAny(routes):
+		return "it is for containers or virtual machines"
 	}
-	return !named(l.Name, bridges) || l.hasAny(routes)
+	return ""
 }
 
 func named(name string, beginnings []string) bool {

@@ -320,6 +320,6 @@ func (m *MDNS) hint(network, answered bool) {
 	case time.Since(m.alone) >= aloneAfter:
 		m.company = true
 		m.cfg.Log.Warn("no other node has answered for a minute. If there are some, this network keeps multicast from them " +
-			"(guest Wi-Fi, a firewall, a container); name one with --peer HOST")
+			"(guest Wi-Fi, a firewall, a container); name one with \"hffs peer add HOST\", or see \"hffs doctor\"")
 	}
 }

@@ -462,7 +462,7 @@ func TestHintWhenAlone(t *testing.T) {
 		"a late answer":         {func(n int) ([]heard, []link) { return somebody[:min(n/5, 1)], network }, 1, time.Hour, 0},
 	} {
 		log := spoken(t, MDNSConfig{Members: func() int { return c.members }}, c.answer, c.d)
-		require.Equal(t, c.want, strings.Count(log, "--peer HOST"), "%s: %s", name, log)
+		require.Equal(t, c.want, strings.Count(log, "hffs peer add HOST"), "%s: %s", name, log)
 	}
 }
 

@@ -302,19 +302,23 @@ func (m memory) with(swarm string, own []entry, now time.Time) memory {
 	return out
 }
 
-// replaceMemory writes beside the file and renames, so that a reader sees the
-// old or the new one whole.
 func replaceMemory(path string, m memory) error {
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err
 	}
+	return replaceFile(path, append(b, '\n'))
+}
+
+// replaceFile writes beside the file and renames, so that a reader sees the old or
+// the new one whole.
+func replaceFile(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing left of that name
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}

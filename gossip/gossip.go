@@ -18,7 +18,8 @@
 // [Swarm.Join] for those that are not members.
 //
 // A [Passerby] is for a program that only wants to ask: it joins nothing and
-// puts the same questions to members over HTTP.
+// puts the same questions to members over HTTP. [Look] asks one node who it is, and
+// [Swarm.Probe] whether its gossip is reached (look.go).
 package gossip
 
 import (

@@ -129,6 +129,16 @@ func (s *Swarm) lookup(ctx context.Context, q url.Values) (out wireLookup, err e
 			return out, err
 		}
 		out.Tellers = s.lookupTellers(repo, commit)
+	case q.Has("holdings"), q.Has("near"):
+		repo, err := parseRepo(q)
+		if err != nil {
+			return out, err
+		}
+		if q.Has("near") {
+			out.Near = s.lookupNear(repo)
+		} else {
+			out.Holdings = s.lookupHoldings(repo)
+		}
 	default:
 		f, err := parseFile(q)
 		if err != nil {

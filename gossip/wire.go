@@ -25,6 +25,8 @@ import (
 //	GET /v1/lookup?type=&repo=&path=&versions=1            which versions of a file are held
 //	GET /v1/lookup?type=&repo=&revision=&claims=1          which commit a branch or tag is said to be
 //	GET /v1/lookup?type=&repo=&commit=&tellers=1           whom to ask for a commit's files
+//	GET /v1/lookup?type=&repo=&holdings=1                  who has how much of a repo, at which commits
+//	GET /v1/lookup?type=&repo=&near=1                      repos that somebody has, of a similar name
 //	GET /v1/tree?type=&repo=&commit=                       a commit's files, as this node knows them by itself
 //	GET /v1/members?most=N             who is there: the node, and at most N others, any; all without N
 //
@@ -81,6 +83,8 @@ type wireLookup struct {
 	Holders  []wireHolder  `json:"holders,omitempty"`
 	Versions []wireVersion `json:"versions,omitempty"`
 	Tellers  []wireNode    `json:"tellers,omitempty"`
+	Holdings []wireHolding `json:"holdings,omitempty"`
+	Near     []wireRepo    `json:"near,omitempty"`
 }
 
 type wireMember struct {
@@ -356,7 +360,7 @@ func decodeLookup(b []byte) (w wireLookup, err error) {
 	if err := decodeJSON(b, &w); err != nil {
 		return w, err
 	}
-	if max(len(w.Known), len(w.Holders), len(w.Versions), len(w.Tellers)) > maxAnswers {
+	if max(len(w.Known), len(w.Holders), len(w.Versions), len(w.Tellers), len(w.Holdings), len(w.Near)) > maxAnswers {
 		return w, fmt.Errorf("%w: too many answers", manifest.ErrMalformed)
 	}
 	return w, nil

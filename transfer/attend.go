@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -82,7 +83,15 @@ func (f *fetch) offer(i int) {
 		f.readers.check(i, chunk.Hash{})
 	} else if f.byHub(i) {
 		f.readers.check(i, f.part.Sum(i))
+	} else {
+		f.readers.came(i)
 	}
+}
+
+// firsthand tells the Hub itself from everybody else.
+func firsthand(s source.Source) bool {
+	m, ok := s.(source.Secondhand)
+	return s.Kind() == source.Hub && !(ok && m.Secondhand())
 }
 
 // byHub tells whether the bytes of a chunk on disk are sure to be those that the Hub has
@@ -90,11 +99,11 @@ func (f *fetch) offer(i int) {
 // first need not have written first. So as long as an errand to a peer goes on that
 // may have come by, or if one has, it is not sure.
 func (f *fetch) byHub(i int) bool {
-	if m := f.origin[i]; m == nil || m.Kind() != source.Hub || f.mixed[i] {
+	if m := f.origin[i]; m == nil || !firsthand(m.Source) || f.mixed[i] {
 		return false
 	}
 	for _, e := range f.errands {
-		if s := e.task.Span; e.from.Kind() != source.Hub && s.First <= i && i < s.End {
+		if s := e.task.Span; !firsthand(e.from.Source) && s.First <= i && i < s.End {
 			return false
 		}
 	}
@@ -103,14 +112,14 @@ func (f *fetch) byHub(i int) bool {
 
 // twice notes that a chunk was brought that had come before.
 func (f *fetch) twice(e *errand, i int) {
-	if e.from.Kind() != source.Hub {
+	if !firsthand(e.from.Source) {
 		f.mixed[i] = true
 	}
 }
 
 // offerLate looks again at what an errand to a peer might have brought, and did not.
 func (f *fetch) offerLate(e *errand) {
-	if f.proven || e.from.Kind() == source.Hub {
+	if f.proven || firsthand(e.from.Source) {
 		return
 	}
 	for i := e.task.Span.First; i < e.task.Span.End; i++ {
@@ -142,7 +151,7 @@ type sent struct {
 // have sent; it is forgotten when the blob is here.
 func (t *Transfer) retainLocked(etag ref.ETag, fl *flight) {
 	sums, begun := fl.readers.sent()
-	if fl.err == nil {
+	if fl.err == nil || errors.Is(fl.err, ErrMismatch) {
 		sums = nil
 	} else if !begun {
 		return

@@ -3,14 +3,13 @@ package transfer
 import (
 	"context"
 	"io"
-
-	"hffs/transfer/source"
 )
 
 // A reader that has got nothing for long is given a little straight from the Hub, so
 // that its client does not give up: where a large file without a Xet hash comes from
 // peers, nothing of it is sure until all of it is there. What comes so is what the
-// client would have got without us; it goes to nobody else, and not to the disk.
+// client would have got without us; it goes to nobody else, and not to the disk. When
+// the Hub cannot be asked it takes what peers have sent.
 
 const (
 	drawMost  = 512 << 10 // bytes at once: a sign of life, not a way to fetch a file
@@ -22,6 +21,7 @@ type draw struct {
 	pieces chan []byte // good until the next one is taken; closed at the end
 	cancel context.CancelFunc
 	over   chan struct{}
+	some   bool // something has come
 }
 
 // starve is what happens when a reader has waited for too long.
@@ -54,7 +54,7 @@ func (g *sending) begin(ctx context.Context, n int64) {
 // drawAll asks one way to the Hub after the other, until one has brought something.
 func (s *Stream) drawAll(ctx context.Context, off, n int64, pieces chan<- []byte) {
 	for _, src := range s.t.cfg.Hub(s.entry) {
-		if src.Kind() != source.Hub || ctx.Err() != nil {
+		if !firsthand(src) || ctx.Err() != nil {
 			continue
 		}
 		body, err := src.Open(ctx, s.entry, off, n)
@@ -97,9 +97,13 @@ func hand(ctx context.Context, r io.Reader, pieces chan<- []byte) (some bool, er
 // take writes a piece that was drawn; more is false at the end of them.
 func (g *sending) take(data []byte, more bool) error {
 	if !more {
+		if !g.draw.some { // the Hub cannot be asked
+			g.s.fl.readers.loosen(g.seat)
+		}
 		g.undraw()
 		return nil
 	}
+	g.draw.some = true
 	g.hunger.Reset(g.s.t.hungry)
 	n, err := g.w.Write(data)
 	g.at += int64(n)

@@ -533,7 +533,7 @@ func (f *fetch) cellsOf(s chunk.Span, do func(cell int)) {
 
 // keepCompany is what the owner does for the crowd each tick.
 func (f *fetch) keepCompany(now time.Time) {
-	draws, drawing := false, false
+	drawing := false
 	var fellows, origins int64
 	for _, m := range f.crowd.all {
 		if !m.origin() {
@@ -541,13 +541,19 @@ func (f *fetch) keepCompany(now time.Time) {
 			continue
 		}
 		origins += m.now
-		draws = draws || !m.dropped && now.After(m.rest)
 		drawing = drawing || m.errands > 0
 	}
-	f.co.cross.Draws(crossingID(f.co.me), draws)
-	f.co.bulletin.draw(draws)
+	f.mayDraw(now)
 	f.co.watch.Tick(fellows, origins, drawing, f.m.Size()-f.done())
 	f.impasse(now)
+}
+
+// mayDraw tells everybody whether there is an origin that this node can ask.
+func (f *fetch) mayDraw(now time.Time) {
+	draws := false
+	f.eachOrigin(func(m *member) { draws = draws || !m.dropped && !now.Before(m.rest) })
+	f.co.cross.Draws(crossingID(f.co.me), draws)
+	f.co.bulletin.draw(draws)
 }
 
 // standstill is how long nothing at all may be under way before the crowd's rules

@@ -120,6 +120,7 @@ func (t *Transfer) fetch(ctx context.Context, e ref.Entry, b *board, r *readers)
 			f.recount() // what an earlier run had left was damaged
 		case errors.Is(err, cache.ErrMismatch):
 			if err := f.blame(); err != nil {
+				_ = part.Discard() // nobody knows what of it is right
 				return err
 			}
 			if f.co.trial != nil {
@@ -311,6 +312,7 @@ func (f *fetch) take(found []source.Source) []*member {
 			f.makeOrigin(m)
 		}
 	}
+	f.mayDraw(time.Now())
 	return fresh
 }
 
@@ -321,9 +323,23 @@ const scattered = time.Second
 // scatter chooses that place with the first look for peers.
 func (f *fetch) scatter(found Found) {
 	if found.Others && !f.located && f.co.grid.Len() > 8 {
-		f.plan.Start(rand.IntN(f.m.Len()))
+		f.plan.Start(f.co.grid.Chunks(rand.IntN(f.co.grid.Len())).First)
 		f.co.scattered = true
 	}
+}
+
+// alert tells whether others may turn out to have begun as well.
+func (f *fetch) alert() bool { return f.co.scattered && !f.co.on }
+
+// brief shortens a task to one cell for as long: by these the blob will be divided, and
+// then what was asked for beyond the one that is coming is on its way for nothing.
+func (f *fetch) brief(m *member, task plan.Task) plan.Task {
+	if f.alert() && !m.coarse {
+		cell := f.co.grid.Chunks(f.co.grid.Of(task.Span.First))
+		task.Span.End = min(task.Span.End, max(cell.End, task.Span.First+1))
+		f.plan.Shorten(task.ID, task.Span.End)
+	}
+	return task
 }
 
 // lookAgain is how long to wait before the next look for peers: a short while as
@@ -365,6 +381,7 @@ func (f *fetch) handOut(ctx context.Context) {
 		if !ok {
 			return
 		}
+		task = f.brief(m, task)
 		e := &errand{task: task, from: m, source: m.Source, sums: f.toldOf(m, task.Span)}
 		e.end.Store(int64(task.Span.End))
 		e.began = time.Now()

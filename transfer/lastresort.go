@@ -8,13 +8,22 @@ import (
 
 // may tells whether a source may get an errand now.
 func (f *fetch) may(m *member, now time.Time) bool {
-	if m.dropped || now.Before(m.rest) || m.errands >= f.crowd.room(m) {
+	if m.dropped || now.Before(m.rest) || m.errands >= f.room(m) {
 		return false
 	}
 	if m.Kind() == source.Hub {
 		return f.mayHub(m, now)
 	}
 	return f.hearsay.settled(now)
+}
+
+// room is how many errands a source may run at once now.
+func (f *fetch) room(m *member) int {
+	room := f.crowd.room(m)
+	if f.alert() && m.Kind() == source.Peer {
+		room = min(room, errandsPerPeer)
+	}
+	return room
 }
 
 // mayHub lets the Hub bring everything when it is wanted, and what nobody else

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
 
 	"hffs/cache"
 	"hffs/cache/ref"
-	"hffs/transfer/pace"
 )
 
 // Where a program asks for a file, rather than a person, it reads while the file comes
@@ -34,8 +34,9 @@ type name struct {
 }
 
 // Open gives the content of a file, of which much may be still to come. Many who open
-// one blob cause one fetch. It waits for nothing: even a file that lies here, and has
-// yet to be hashed, is looked for by the fetch.
+// one blob cause one fetch; who comes back just after one that was in vain is told why.
+// It waits for nothing: even a file that lies here, and has yet to be hashed, is looked
+// for by the fetch.
 func (t *Transfer) Open(ctx context.Context, e ref.Entry) (*Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -47,6 +48,9 @@ func (t *Transfer) Open(ctx context.Context, e ref.Entry) (*Stream, error) {
 	}
 	if err == nil {
 		_ = held.Close()
+	}
+	if err := t.failedLately(e.Blob.ETag); err != nil {
+		return nil, err
 	}
 	fl, leave := t.enter(ctx, e)
 	return &Stream{t: t, entry: e, fl: fl, leave: leave}, nil
@@ -169,6 +173,26 @@ func (t *Transfer) call(ctx context.Context, n name) {
 	}
 }
 
+// spoiltFor is how long nobody gets the rest of a blob whose beginning was wrong for
+// somebody: clients that come back for it do so within seconds, a few times.
+const spoiltFor = 2 * time.Minute
+
+// spoil notes that readers have had something of a blob that is doubted.
+func (t *Transfer) spoil(etag ref.ETag) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(t.spoilt, func(_ ref.ETag, at time.Time) bool { return now.Sub(at) > spoiltFor })
+	t.spoilt[etag] = now
+}
+
+func (t *Transfer) isSpoilt(etag ref.ETag) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at, ok := t.spoilt[etag]
+	return ok && time.Since(at) < spoiltFor
+}
+
 // landed tells whether a fetch has ended, and with what error.
 func (fl *flight) landed() (bool, error) {
 	select {
@@ -240,4 +264,4 @@ func (o *outlook) good(p Progress, now time.Time) bool {
 }
 
 // limits are what a fetch keeps to, for requests beside it.
-func (fl *flight) limits(ctx context.Context) context.Context { return pace.With(ctx, fl.pace.Limits) }
+func (fl *flight) limits(ctx context.Context) context.Context { return fl.pace.On(ctx) }

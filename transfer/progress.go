@@ -45,6 +45,8 @@ type Note struct {
 	Text   string `json:"text"`
 	// Dropped says that the source is not asked any more for this blob.
 	Dropped bool `json:"dropped,omitempty"`
+	// Conflict says that somebody contradicts the answer that is used.
+	Conflict bool `json:"conflict,omitempty"`
 }
 
 // Result is how a download ended.

@@ -20,6 +20,12 @@ import (
 //   - of the chunks that an earlier run has left, those of which the same can be said,
 //     once they were read again.
 //
+// Where neither is to be had, since only peers have the blob and the Hub cannot be asked,
+// a reader that would starve gets what they have sent, but for the end of it. Whatever
+// was given and is doubted later, be it the Hub's own, spoils the reading: the reader's
+// connection is broken off, and nobody who comes back for the rest gets it for a while,
+// so that nobody is left with a wrong file that looks whole.
+//
 // The owner of the fetch says which chunks are sure, each reader where it is.
 type readers struct {
 	poke chan struct{} // tells the owner that somebody waits, or has found damage
@@ -31,6 +37,8 @@ type readers struct {
 	sure   *chunk.Have
 	old    *chunk.Have        // of these, what an earlier run has left under a proven map
 	sums   map[int]chunk.Hash // without one: what the Hub has sent
+	given  *chunk.Have        // without one: what readers have had
+	spoil  func()             // told when some of that is doubted
 	broken []int              // chunks that are not on disk what they should be
 	seats  map[*seat]bool
 }
@@ -39,6 +47,9 @@ type readers struct {
 type seat struct {
 	at, end int64 // bytes: where it is, and up to where it wants to go
 	chunk   int   // that it waits for; -1: whichever
+	loose   bool  // it takes what is not sure
+	had     bool  // it was given what no proven map stands for
+	spoilt  bool  // and that is doubted
 	wake    chan struct{}
 }
 
@@ -53,6 +64,7 @@ func (r *readers) begin(part *cache.Partial, m chunk.Map, proven bool, have *chu
 	defer r.mu.Unlock()
 	r.part, r.m, r.proven = part, m, proven
 	r.sure, r.old, r.sums = chunk.NewHave(m.Len()), chunk.NewHave(m.Len()), map[int]chunk.Hash{}
+	r.given = chunk.NewHave(m.Len())
 	for i := range m.Len() {
 		switch sum, known := sums[i]; {
 		case !have.Has(i):
@@ -84,11 +96,65 @@ func (r *readers) check(i int, sum chunk.Hash) {
 	}
 }
 
-// doubt takes that back.
+// came says that chunk i is there, and not sure.
+func (r *readers) came(i int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.seats {
+		if s.loose && s.chunk == i {
+			s.call()
+		}
+	}
+}
+
+// doubt takes that back: the bytes were wrong, or may have been.
 func (r *readers) doubt(i int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.doubtLocked(i)
+	if !r.given.Has(i) {
+		return
+	}
+	for s := range r.seats {
+		if s.had {
+			s.spoilt = true
+			s.call()
+		}
+	}
+	if r.spoil != nil {
+		r.spoil()
+	}
+}
+
+// gave notes that a reader is given a chunk for which no proven map stands.
+func (r *readers) gave(s *seat, i int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.had = true
+	r.given.Add(i)
+}
+
+// failed says that the whole is wrong, and nobody knows where.
+func (r *readers) failed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.part != nil && r.given.Count() > 0 {
+		r.spoil()
+	}
+}
+
+// isSpoilt tells whether a reader has had something that is doubted by now.
+func (r *readers) isSpoilt(s *seat) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return s.spoilt
+}
+
+// loosen has a reader take what is not sure from now on.
+func (r *readers) loosen(s *seat) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.loose = true
 }
 
 func (r *readers) doubtLocked(i int) {
@@ -179,7 +245,12 @@ func (r *readers) look(s *seat, at int64) piece {
 	}
 	i := r.m.At(at)
 	p := piece{part: r.part, proven: r.proven, chunk: i, off: r.m.Offset(i)}
-	if !r.sure.Has(i) {
+	sum, sure := r.sums[i], r.sure.Has(i)
+	if !sure && s.loose && !r.proven {
+		sum = r.part.Sum(i)
+		sure = sum != (chunk.Hash{})
+	}
+	if !sure {
 		s.chunk = i
 		r.call()
 		return p
@@ -187,7 +258,7 @@ func (r *readers) look(s *seat, at int64) piece {
 	p.end = r.m.Offset(i + 1)
 	switch {
 	case !r.proven:
-		p.sum = r.sums[i]
+		p.sum = sum
 	case r.old.Has(i):
 		p.sum = r.m.Hash(i)
 	default:

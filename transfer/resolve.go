@@ -169,14 +169,29 @@ func (r *Resolver) lastKnown(ctx context.Context, f ref.File, hubErr error) (Res
 		return Resolved{}, fmt.Errorf("%w; nobody in the swarm knows it either", hubErr)
 	}
 	slices.SortStableFunc(claims, func(a, b Claim) int { return cmp.Compare(b.Learnt.UnixNano(), a.Learnt.UnixNano()) })
-	res := r.stale(f, claims[0], hubErr)
-	for _, c := range claims[1:] {
-		if c.Entry.Commit != claims[0].Entry.Commit {
-			res.Notes = append(res.Notes, Note{Source: c.From, Text: fmt.Sprintf("%s knows another commit, %.8s; the newer answer is used", c.From, c.Entry.Commit)})
+	best, chosen := r.choose(f, claims)
+	res := r.stale(f, best, hubErr)
+	for _, c := range claims {
+		if c.Entry.Commit != best.Entry.Commit {
+			text := fmt.Sprintf("%s knows another commit, %.8s; the %s is used", c.From, c.Entry.Commit, chosen)
+			res.Notes = append(res.Notes, Note{Source: c.From, Text: text, Conflict: true})
 			break
 		}
 	}
 	return res, nil
+}
+
+// choose takes a commit that was once seen here for the revision, so that files got one
+// by one are of one commit, else the newest claim; claims are the newest first.
+func (r *Resolver) choose(f ref.File, claims []Claim) (best Claim, why string) {
+	if seen, err := r.Cache.Ref(f.Repo, f.Revision); err == nil {
+		for _, c := range claims {
+			if c.Entry.Commit == seen.Commit {
+				return c, "one seen here before"
+			}
+		}
+	}
+	return claims[0], "newer answer"
 }
 
 // newerElsewhere tells of a neighbour who has learnt since that the revision is
@@ -193,7 +208,7 @@ func (r *Resolver) newerElsewhere(ctx context.Context, f ref.File, own Claim, re
 		if c.Entry.Commit != own.Entry.Commit && c.Learnt.After(own.Learnt) {
 			text := fmt.Sprintf("%s knows a newer %s, %.8s, learnt %s; take it with --revision %s",
 				c.From, f.Revision, c.Entry.Commit, ago(r.now().Sub(c.Learnt)), c.Entry.Commit)
-			res.Notes = append(res.Notes, Note{Source: c.From, Text: text})
+			res.Notes = append(res.Notes, Note{Source: c.From, Text: text, Conflict: true})
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +20,16 @@ const hungry = 4 * time.Second
 // heldBack is how many of a blob's last bytes wait until the whole has its hash, where
 // it is only then that all of it is sure: nobody is to end up with all bytes of a file
 // that is wrong.
-const heldBack = 16 << 10
+//
+// A short range is not held up: who asks for it wants the end of a file for itself (the
+// table of contents of an archive), and has no beginning that it would complete.
+const (
+	heldBack = 16 << 10
+	short    = 4 << 20 // bytes
+)
+
+// errSpoilt ends a reading whose beginning turned out wrong.
+var errSpoilt = errors.New("what was sent of it turned out wrong; it has to be read anew, from the start")
 
 // A Stream is the content of a file for one reader, who may come before it does. It is
 // for one goroutine at a time, and ends with Close. Its file stays readable when the
@@ -71,7 +81,13 @@ func (s *Stream) Send(ctx context.Context, w io.Writer, off, n int64) (int64, er
 	if off < 0 || n < 0 || off > s.entry.Blob.Size-n {
 		return 0, fmt.Errorf("send bytes %d+%d of %s: it has %d", off, n, s.entry, s.entry.Blob.Size)
 	}
-	g := &sending{s: s, w: w, at: off, end: off + n, most: max(0, s.entry.Blob.Size-heldBack)}
+	g := &sending{s: s, w: w, at: off, end: off + n, most: s.entry.Blob.Size}
+	if n > short || off == 0 {
+		g.most = max(0, s.entry.Blob.Size-heldBack)
+	}
+	if off > 0 && g.end == s.entry.Blob.Size && s.t.isSpoilt(s.entry.Blob.ETag) {
+		return 0, fmt.Errorf("send the rest of %s: %w", s.entry, errSpoilt)
+	}
 	if s.fl != nil {
 		g.seat = s.fl.readers.sit(off, g.end)
 		defer s.fl.readers.rise(g.seat)
@@ -124,6 +140,9 @@ func (g *sending) step(ctx context.Context) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	if g.seat != nil && g.s.fl.readers.isSpoilt(g.seat) {
+		return 0, errSpoilt
+	}
 	const wholeRun = 64 << 20 // then ctx is looked at
 	if f := g.s.File(); f != nil {
 		return copyAt(g.w, f, g.at, min(g.end-g.at, wholeRun))
@@ -154,6 +173,7 @@ func (g *sending) step(ctx context.Context) (int64, error) {
 		g.s.fl.readers.damage(p.chunk)
 		return 0, nil
 	}
+	g.s.fl.readers.gave(g.seat, p.chunk)
 	wrote, err := g.w.Write(data[g.at-p.off:][:n])
 	return int64(wrote), err
 }

@@ -404,3 +404,93 @@ func TestReaderGetsWhatTheHubBringsInstead(t *testing.T) {
 	require.Equal(t, sentAll{big, nil}, wait())
 	w.prefix(r, 0)
 }
+
+// unsteady sends what it is given for the first time it is asked for something, and
+// what is right from then on.
+type unsteady struct {
+	source.Source
+	wrong source.Source
+	turn  atomic.Bool // over to the right one
+}
+
+func (u *unsteady) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error) {
+	if u.turn.Load() {
+		return u.Source.Open(ctx, e, off, n)
+	}
+	return u.wrong.Open(ctx, e, off, n)
+}
+
+// TestWhoHasHadWrongBytesNeverGetsTheRest: without a proven map the Hub's own bytes are
+// given as they come, and they may be wrong.
+func TestWhoHasHadWrongBytesNeverGetsTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	right := w.theHub()
+	wrong := &teller{name: right.name, kind: right.kind, content: flip(w.content, 9)}
+	hub := &unsteady{Source: right, wrong: wrong}
+	w.hub = []source.Source{hub}
+	tr := w.reads()
+	r, wait := w.reader(tr, 0, big)
+	r.await(t, 1)
+	hub.turn.Store(true) // what comes from now on is right, and so is all of it the second time
+	end := wait()
+	require.Error(t, end.err)
+	require.Less(t, end.n, int64(big))
+
+	_, wait = w.reader(tr, end.n, big-end.n)
+	back := wait()
+	require.ErrorIs(t, back.err, errSpoilt, "nor when it comes back for the rest")
+	require.Zero(t, back.n)
+	w.readAll(tr) // from the start it is right
+	_, wait = w.reader(tr, big-1000, 10)
+	require.NoError(t, wait().err, "a part for itself completes nothing")
+}
+
+// mirror passes on what it says that it has from the Hub.
+type mirror struct{ source.Source }
+
+func (mirror) Secondhand() bool { return true }
+
+func TestAMirrorsBytesAreNotTheHubs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	w.theHub().content = flip(w.content, 9)
+	w.hub = []source.Source{mirror{w.hub[0]}}
+	r, wait := w.reader(w.reads(), 0, big)
+	require.ErrorIs(t, wait().err, ErrMismatch)
+	require.Empty(t, r.got())
+}
+
+// TestAStarvingReaderTakesWhatPeersHaveSent where the Hub cannot be asked.
+func TestAStarvingReaderTakesWhatPeersHaveSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	g := gate(w.peer("desk"), big/2)
+	w.peers = []source.Source{g}
+	w.hub = nil
+	tr := w.reads()
+	tr.hungry = 50 * time.Millisecond
+	r, wait := w.reader(tr, 0, big)
+	r.await(t, big/2-3*chunk.FixedLen)
+	g.allow(big)
+	require.Equal(t, sentAll{big, nil}, wait())
+	w.prefix(r, 0)
+}
+
+func TestAStarvingReaderNeverEndsWithWhatALiarSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, big)
+	liar := w.peer("liar")
+	liar.content = flip(w.content, 9)
+	g := gate(liar, big/2)
+	w.peers = []source.Source{g}
+	w.hub = nil
+	tr := w.reads()
+	tr.hungry = 50 * time.Millisecond
+	r, wait := w.reader(tr, 0, big)
+	r.await(t, big/4)
+	g.allow(big)
+	end := wait()
+	require.Error(t, end.err)
+	require.Less(t, end.n, int64(big))
+}

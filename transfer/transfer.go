@@ -10,7 +10,8 @@
 // hearsay.go weighs what peers say of the blob's chunks where the Hub has not said;
 // fellows.go is about those who fetch the same blob at the same time, bulletin.go
 // what they are told. open.go is for those who read a file while it comes, readers.go
-// what they may be given of it, and stream.go how they get it.
+// what they may be given of it, and stream.go how they get it. many.go is for many files
+// at once, small.go for the small ones among them.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
@@ -47,6 +48,9 @@ type Config struct {
 	// Neighbours are nodes that may hold chunks of a blob in other blobs. It may take
 	// its time; may be nil.
 	Neighbours func(context.Context, ref.Entry) []source.Source
+	// Batchers are nodes that may hold small files of the entry's commit, for asking
+	// them outright. It may take its time; may be nil.
+	Batchers func(context.Context, ref.Entry) []source.Batcher
 	// Learn prepares to reuse chunks of what is here of older versions; may be nil.
 	Learn func(ctx context.Context, e ref.Entry)
 	// Derive works out a blob's map from those of other blobs, when nobody has it.
@@ -76,8 +80,10 @@ type Transfer struct {
 	flights   map[ref.ETag]*flight
 	companies map[ref.ETag]*company
 	owes      bool
-	sent      []sent // what the Hub has sent of blobs whose fetch was broken off
-	closed    bool   // nobody lingers any more
+	sent      []sent                 // what the Hub has sent of blobs whose fetch was broken off
+	spoilt    map[ref.ETag]time.Time // when what readers had had of a blob was doubted
+	failures  []failure
+	closed    bool // nobody lingers any more
 
 	quit          chan struct{} // closed by Close
 	lingering     sync.WaitGroup
@@ -91,7 +97,7 @@ func New(cfg Config) *Transfer {
 	}
 	return &Transfer{
 		cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{},
-		quit: make(chan struct{}), grace: grace, hungry: hungry,
+		spoilt: map[ref.ETag]time.Time{}, quit: make(chan struct{}), grace: grace, hungry: hungry,
 	}
 }
 
@@ -219,13 +225,14 @@ func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack
 	fresh := fl == nil
 	if fresh {
 		fl = &flight{board: newBoard(), readers: newReaders(), pace: pace.NewJoint(), done: make(chan struct{})}
+		fl.readers.spoil = func() { t.spoil(e.Blob.ETag) }
 		t.flights[e.Blob.ETag] = fl
 	}
-	giveBack = fl.pace.Join(pace.Asked(ctx))
+	giveBack = fl.pace.JoinAs(ctx)
 	if fresh {
 		fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		fl.cancel = cancel
-		go t.fly(pace.With(fctx, fl.pace.Limits), e, fl)
+		go t.fly(fl.pace.On(fctx), e, fl)
 	}
 	fl.users++
 	fl.nameLocked(name{entry: e})
@@ -234,6 +241,9 @@ func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack
 
 func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
 	fl.err = t.fetch(ctx, e, fl.board, fl.readers)
+	if errors.Is(fl.err, ErrMismatch) {
+		fl.readers.failed()
+	}
 	t.mu.Lock()
 	if t.flights[e.Blob.ETag] == fl {
 		delete(t.flights, e.Blob.ETag)
@@ -243,6 +253,7 @@ func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
 		names = nil
 	}
 	t.retainLocked(e.Blob.ETag, fl)
+	t.failedLocked(e.Blob.ETag, fl)
 	t.mu.Unlock()
 	for _, n := range names {
 		t.call(context.WithoutCancel(ctx), n)

@@ -77,6 +77,10 @@ func Replace(root *os.Root, from, to string) error {
 	return err
 }
 
+// IsBusy reports whether err says that a file or folder is open somewhere, on systems
+// that then let nobody rename or remove it.
+func IsBusy(err error) bool { return isHeld(err) }
+
 // CanSymlink finds out by trial whether the disk that holds dir takes symbolic
 // links from this account.
 func CanSymlink(dir string) bool {

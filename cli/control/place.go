@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // fileName is the file in a node's state folder by which commands find it.
@@ -22,6 +23,9 @@ type Place struct {
 	Host    string `json:"host"`  // the machine it runs on
 	Env     Env    `json:"env"`
 	Version string `json:"version"`
+	// Began is when the node was started, Log the file that it writes to, if any.
+	Began time.Time `json:"began"`
+	Log   string    `json:"log,omitempty"`
 	// Brief nodes end with the command that started them, so others do not rely on
 	// them.
 	Brief bool `json:"brief,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,6 +28,10 @@ func NewServer(engine Engine, key string, explain func(error) *Error) *Server {
 	s.mux.HandleFunc("POST "+pathGet, s.get)
 	s.mux.HandleFunc("POST "+pathWhere, s.where)
 	s.mux.HandleFunc("GET "+pathStatus, s.status)
+	s.servePeers()
+	s.serveModels()
+	s.serveOrders()
+	s.mux.HandleFunc("POST "+pathStop, s.stop)
 	return s
 }
 
@@ -53,9 +58,9 @@ func LocalOnly(next http.Handler) http.Handler {
 func localHost(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
-		host = hostport
+		host = strings.Trim(hostport, "[]")
 	}
-	if host == "localhost" {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return true
 	}
 	ip := net.ParseIP(host)

@@ -9,6 +9,9 @@
 //	POST /control/v1/get     Ask → a line of JSON for each [Event], the last with Got or Error
 //	POST /control/v1/where   Ask → Where
 //	GET  /control/v1/status  → Status
+//	GET  /control/v1/peers   → Peers; see [PeerLister]
+//	POST /control/v1/remove  and search, shared: see [Models]
+//	POST /control/v1/stop    → nothing; see [Stopper]
 package control
 
 import (

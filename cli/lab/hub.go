@@ -2,8 +2,11 @@ package lab
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -11,7 +14,7 @@ import (
 type Hub struct {
 	Host *Host
 
-	addr string
+	base string // its URL
 	args []string
 	proc *Process
 }
@@ -28,10 +31,36 @@ func (l *Lab) NewHub(args ...string) *Hub {
 // on loopback, to which a token may go.
 func (h *Host) NewHub(addr string, args ...string) *Hub {
 	h.lab.t.Helper()
-	hub := &Hub{Host: h, addr: addr, args: append([]string{"debug", "hub",
-		"--listen", addr + ":80", "--cdn", addr + ":81"}, args...)}
+	hub := &Hub{Host: h, base: "http://" + addr}
+	ports := []string{"--listen", addr + ":80", "--cdn", addr + ":81"}
+	if slices.Contains(args, "--tls") {
+		hub.base = "https://" + addr
+		ports = []string{"--listen", addr + ":443", "--cdn", addr + ":444"}
+	}
+	hub.args = slices.Concat([]string{"debug", "hub"}, ports, args)
 	hub.Up()
 	return hub
+}
+
+// TrustedBy has hosts ask this Hub, which serves https, and believe its certificate.
+// Call it before anything is started there.
+func (h *Hub) TrustedBy(hosts ...*Host) {
+	h.Host.lab.t.Helper()
+	var ready struct{ CA string }
+	if err := json.Unmarshal([]byte(h.proc.Out.String()), &ready); err != nil || ready.CA == "" {
+		h.Host.lab.t.Fatalf("the stand-in Hub has no certificate: %v in %q", err, h.proc.Out)
+	}
+	path := filepath.Join(h.Host.Dir, "ca.pem")
+	if err := os.WriteFile(path, []byte(ready.CA), 0o644); err != nil {
+		h.Host.lab.t.Fatalf("write %s: %v", path, err)
+	}
+	for _, host := range hosts {
+		host.Env = maps.Clone(host.Env)
+		if host.Env == nil {
+			host.Env = map[string]string{}
+		}
+		host.Env["HF_ENDPOINT"], host.Env["SSL_CERT_FILE"] = h.base, path
+	}
 }
 
 // Up starts the Hub and waits until it is ready, which it says by a line of
@@ -39,7 +68,7 @@ func (h *Host) NewHub(addr string, args ...string) *Hub {
 func (h *Hub) Up() {
 	h.Host.lab.t.Helper()
 	h.proc = h.Host.Start(Binary(h.Host.lab.t), h.args...)
-	h.proc.WaitFor("http://"+h.addr, 20*time.Second)
+	h.proc.WaitFor(h.base, 20*time.Second)
 }
 
 // Down ends the Hub: connections to it are refused. Its log goes with it.
@@ -76,9 +105,11 @@ type Sent struct {
 	Time              time.Time
 	Host, Path, Range string
 	From              string // address of who asked
+	Agent             string // and by what program
 	File              string
 	Status            int
 	Bytes             int64
+	User              bool // a user's token was shown
 	Fault             string
 }
 
@@ -122,8 +153,8 @@ func (h *Hub) Post(path string, body any) {
 // curl asks one of the Hub's control paths, from the Hub's own host.
 func (h *Hub) curl(path string, args ...string) string {
 	h.Host.lab.t.Helper()
-	args = append([]string{"-sS", "--fail-with-body", "--max-time", "20"}, args...)
-	r := h.Host.Run("curl", append(args, fmt.Sprintf("http://%s%s", h.addr, path))...)
+	args = append([]string{"-sS", "--insecure", "--fail-with-body", "--max-time", "20"}, args...)
+	r := h.Host.Run("curl", append(args, h.base+path)...)
 	if r.Code != 0 {
 		h.Host.lab.t.Fatalf("ask the stand-in Hub for %s: %s", path, r)
 	}

@@ -9,18 +9,20 @@ import (
 	"time"
 )
 
+// parts are what the test binary can play.
+var parts = map[string]func(args []string) error{
+	"serve":   serve,
+	"count":   count,
+	"html":    html,
+	"occupy":  occupy,
+	"garbage": garbage,
+	"liar":    liar,
+	"forger":  forger,
+}
+
 // play is what the test binary does on a host of a lab, by the first word of
 // its role; the others are that part's arguments.
 func play(words []string) int {
-	parts := map[string]func(args []string) error{
-		"serve":   serve,
-		"count":   count,
-		"html":    html,
-		"occupy":  occupy,
-		"garbage": garbage,
-		"liar":    liar,
-		"forger":  forger,
-	}
 	if err := parts[words[0]](words[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

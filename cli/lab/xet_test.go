@@ -9,11 +9,13 @@ import (
 
 // faultJSON is what the stand-in Hub is asked to break: see its fault.go.
 type faultJSON struct {
-	Do    string `json:"do"`
-	N     int64  `json:"n,omitempty"`
-	Path  string `json:"path,omitempty"`
-	Skip  int    `json:"skip,omitempty"`
-	Times int    `json:"times,omitempty"`
+	Do     string `json:"do"`
+	N      int64  `json:"n,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Host   string `json:"host,omitempty"`
+	Method string `json:"method,omitempty"`
+	Skip   int    `json:"skip,omitempty"`
+	Times  int    `json:"times,omitempty"`
 }
 
 // Whatever goes wrong with the Xet side of the Hub, the file arrives, by the LFS

@@ -1,22 +1,68 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
 
+	"hffs/cache"
 	"hffs/cache/ref"
 	"hffs/gossip/manifest"
+	"hffs/transfer"
 	"hffs/transfer/catalog/access"
 	"hffs/transfer/hub"
+	"hffs/transfer/hub/caller"
 )
 
 // newAccess opens the book of who may read what.
-func newAccess(cfg Config, h *hub.Client, dir string) *access.Book {
+func newAccess(cfg Config, h *hub.Client, c *cache.Cache, dir string) *access.Book {
 	return access.New(access.Config{
-		Path: filepath.Join(dir, "access.json"), Hub: h, Own: cfg.Hub.Token, ShareAll: cfg.ShareGated,
+		Path: filepath.Join(dir, "access.json"), Hub: publicness{h, c}, Own: cfg.Hub.Token, ShareAll: cfg.ShareGated,
 		Refused: barred, Log: cfg.Log,
 	})
+}
+
+// publicness asks the Hub who may read. A Hub of somebody's own making may know nothing
+// but files: then it is asked for one that is here.
+type publicness struct {
+	*hub.Client
+	cache *cache.Cache
+}
+
+func (p publicness) Public(ctx context.Context, repo ref.Repo) (bool, error) {
+	public, err := p.Client.Public(ctx, repo)
+	if err == nil {
+		return public, nil
+	}
+	for _, s := range p.cache.Holdings().Snapshots {
+		if s.Repo != repo || len(s.Files) == 0 {
+			continue
+		}
+		_, no := p.Client.Resolve(caller.With(ctx, ""), ref.File{Repo: repo, Revision: string(s.Commit), Path: s.Files[0].Path})
+		switch {
+		case no == nil:
+			return true, nil
+		case barred(no):
+			return false, nil
+		}
+		break
+	}
+	return public, err
+}
+
+// heard takes note that what serves is what neighbours say: they hand it to everybody.
+func (e *engine) heard(r transfer.Resolved) {
+	repo := r.Entry.Repo
+	if !r.Stale || e.access.Known(repo) {
+		return
+	}
+	for _, s := range e.cache.Holdings().Snapshots {
+		if s.Repo == repo {
+			return // something was here before, and nobody knows how it came
+		}
+	}
+	e.access.Heard(repo)
 }
 
 // barred: the Hub has said that the caller may not read the repo.

@@ -2,11 +2,8 @@ package node
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +46,8 @@ const (
 	// doorsMost is how many members that answered by mDNS may be asked, three at a
 	// time: one would do, three agree, and some go.
 	doorsMost = 16
+	// namePatience is how long the names of peers are looked up.
+	namePatience = 2 * time.Second
 	// nodesFor is how long what members say of who is there counts.
 	nodesFor = 10 * time.Second
 )
@@ -79,7 +78,7 @@ func newAsking(ctx context.Context, cfg Config, m *discovery.MDNS, passing *pass
 // search looks for members among those that were named, and by mDNS.
 func (a *asking) search(ctx context.Context) {
 	var first sync.WaitGroup
-	first.Go(func() { a.doors.Add(a.named(ctx)...) })
+	first.Go(func() { a.named(ctx) })
 	if a.mdns != nil {
 		a.running.Go(func() { _ = a.mdns.Find(ctx, a.hear) })
 		first.Go(func() { a.someMember(ctx) })
@@ -166,6 +165,18 @@ func (a *asking) someFound(ctx context.Context) {
 	}
 }
 
+// Holdings and Near wait as Known does.
+func (a *asking) Holdings(ctx context.Context, repo ref.Repo) ([]directory.Holding, error) {
+	a.wait(ctx)
+	return a.doors.Holdings(ctx, repo)
+}
+
+// Near are repos of a similar name that somebody has.
+func (a *asking) Near(ctx context.Context, repo ref.Repo) ([]ref.Repo, error) {
+	a.wait(ctx)
+	return a.doors.Near(ctx, repo)
+}
+
 func (a *asking) Holders(ctx context.Context, e ref.Entry) ([]directory.Holder, error) {
 	a.someFound(ctx)
 	return a.doors.Holders(ctx, e)
@@ -193,23 +204,48 @@ func (a *asking) Nodes(ctx context.Context, most int) (_ []directory.Node, err e
 	return slices.Clone(a.nodes[:min(len(a.nodes), most)]), err
 }
 
-// named are the doors of the peers that the user gave by HOST[:PORT]: a node's
-// door is the port above its gossip port.
-func (a *asking) named(ctx context.Context) (doors []netip.AddrPort) {
-	for _, p := range a.cfg.Peers {
-		host, port := p, DefaultPort
-		if h, s, err := net.SplitHostPort(p); err == nil {
-			host = h
-			port, _ = strconv.Atoi(s)
-		}
-		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.Trim(host, "[]"))
-		if err != nil || len(ips) == 0 || port < 1 || port > 65534 {
-			a.cfg.Log.Debug("peer cannot be asked", "peer", p, "err", err)
-			continue
-		}
-		for _, ip := range ips {
-			doors = append(doors, netip.AddrPortFrom(ip.Unmap(), uint16(port+1)))
-		}
+// named adds the doors of the peers that the user gave: a node's door is the port above
+// its gossip port. A name that cannot be looked up at once is done without. Of those
+// that were added for good some may be off for weeks: they are asked for a sign of life
+// first, so that no question waits for them.
+func (a *asking) named(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, namePatience)
+	defer cancel()
+	var wait sync.WaitGroup
+	for i, name := range slices.Concat(a.cfg.Peers, a.cfg.added) {
+		wait.Go(func() {
+			for _, door := range a.doorsOf(ctx, name) {
+				if i < len(a.cfg.Peers) || a.answers(ctx, door) {
+					a.doors.Add(door)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// answers asks for a sign of life.
+func (a *asking) answers(ctx context.Context, door netip.AddrPort) bool {
+	_, err := gossip.Look(ctx, door, a.cfg.Swarm)
+	if err != nil {
+		a.cfg.Log.Debug("added peer does not answer", "door", door, "err", err)
+	}
+	return err == nil
+}
+
+// doorsOf are the doors that a peer may have, best first.
+func (a *asking) doorsOf(ctx context.Context, name string) (doors []netip.AddrPort) {
+	peer, err := discovery.Canonical(name, DefaultPort)
+	var at discovery.Peer
+	if err == nil {
+		at, err = discovery.Resolve(ctx, peer)
+	}
+	if err != nil || at.Door == 0 {
+		a.cfg.Log.Debug("peer cannot be asked", "peer", name, "err", err)
+		return nil
+	}
+	for _, ip := range at.Addrs {
+		doors = append(doors, netip.AddrPortFrom(ip, at.Door))
 	}
 	return doors
 }

@@ -60,7 +60,7 @@ func blobsThrough(counted, other http.Handler) http.Handler {
 // port. A program that is started while that port changes hands would keep it, for
 // the blink in which it still has all that is open here.
 func (n *Node) awaitNeighbours(ctx, live context.Context) {
-	alone := n.cfg.NoMDNS && len(n.cfg.Peers) == 0
+	alone := n.cfg.NoMDNS && len(n.cfg.Peers) == 0 && len(added(n.cfg)) == 0
 	give := time.NewTimer(greetMost)
 	defer give.Stop()
 	look := time.NewTicker(greetLook)

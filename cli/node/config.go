@@ -7,9 +7,12 @@
 // short-lived one behind a command that finds no node (asking.go is how it sees the
 // swarm, passersby.go how it is seen itself, linger.go when it goes), engine.go for
 // what both do for their user, xet.go for what older versions of a file are good for,
-// and joints.go for the loops between the rooms.
+// and joints.go for the loops between the rooms. peers.go tells who else there is,
+// reach.go lets others find out whether they are reached, doctor.go is this machine as
+// package doctor looks at it.
 // slot.go, ports.go and identity.go find this node its place on a machine that may
-// have several; explain.go turns errors into words.
+// have several; life.go is how other processes find and end it, ours.go what it leaves on
+// the disk; explain.go turns errors into words.
 package node
 
 import (
@@ -67,9 +70,12 @@ type Config struct {
 
 	Version string
 	Log     *slog.Logger
+	// LogFile is where Log and Say are written to, for others to find; may be empty.
+	LogFile string
 	// Say tells the user something worth a line; nil says nothing.
 	Say func(string)
 
+	added  []string    // peers added for good, as a passer-by has read them
 	limits pace.Limits // made of LimitDown and LimitHub: one pair for all of the node
 }
 

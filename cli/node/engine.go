@@ -48,6 +48,8 @@ type swarm interface {
 	Nodes(ctx context.Context, most int) ([]directory.Node, error)
 	Revision(ctx context.Context, repo ref.Repo, revision string) ([]directory.Claim, error)
 	List(ctx context.Context, repo ref.Repo, commit ref.Commit) ([]gossip.Told, error)
+	Holdings(ctx context.Context, repo ref.Repo) ([]directory.Holding, error)
+	Near(ctx context.Context, repo ref.Repo) ([]ref.Repo, error)
 }
 
 // engine does what a user asks for: get and where. A node and a passer-by each
@@ -67,13 +69,13 @@ type engine struct {
 	log      *slog.Logger
 	own      string // the token of the node's user
 	offline  bool   // by the user's wish
-	sole     bool   // there is the Hub and no mirror
 
 	life    context.Context // ends with the engine
 	end     context.CancelFunc
 	running sync.WaitGroup // what goes on behind an answer
 
-	learnt learnt // what the Hub has said of revisions
+	learnt  learnt // what the Hub has said of revisions
+	reading reading
 
 	mu      sync.Mutex // guards dropped
 	dropped []control.Note
@@ -82,7 +84,7 @@ type engine struct {
 // newEngine makes an engine for the node with an identity.
 func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm, a *access.Book) *engine {
 	log := cfg.Log
-	e := &engine{cache: c, hub: h, swarm: s, access: a, dialer: peer.NewDialer(), passing: &passersby{}, log: log, own: cfg.Hub.Token, offline: cfg.Hub.Offline, sole: len(h.Endpoints()) == 1}
+	e := &engine{cache: c, hub: h, swarm: s, access: a, dialer: peer.NewDialer(), passing: &passersby{}, log: log, own: cfg.Hub.Token, offline: cfg.Hub.Offline}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.dialer.Limit(cfg.limits)
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Others: e.others, Learnt: e.learnt.add, Log: log}
@@ -91,7 +93,7 @@ func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm, 
 	e.transfer = transfer.New(transfer.Config{
 		Derive: e.derive(x), Learn: e.learn,
 		Node:  node,
-		Cache: c, Resolve: e.resolve, Peers: e.peers, Neighbours: e.neighbours, Hub: hubSources(h, x), Failed: e.failed, Log: log,
+		Cache: c, Resolve: e.resolve, Peers: e.peers, Neighbours: e.neighbours, Batchers: e.batchers, Hub: hubSources(h, x), Failed: e.failed, Log: log,
 	})
 	return e
 }
@@ -121,7 +123,7 @@ func (e *engine) Get(ctx context.Context, ask control.Ask, watch func(control.Pr
 		none.Asked = append(none.Asked, hub.ErrOffline)
 	}
 	if err != nil {
-		return control.Got{}, err
+		return control.Got{}, e.suggest(ctx, f.Repo, err)
 	}
 	return got(f, res), nil
 }
@@ -134,7 +136,7 @@ func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, err
 	}
 	r, err := e.resolver.Resolve(ctx, f)
 	if err != nil {
-		return control.Where{}, err
+		return control.Where{}, e.suggest(ctx, f.Repo, err)
 	}
 	w := where(f, r)
 	var wait sync.WaitGroup

@@ -243,7 +243,7 @@ func (s store) Held(etag ref.ETag) (peer.Held, error) {
 	case err != nil:
 		return nil, err
 	}
-	return held{h}, nil
+	return s.engine.reading.read(h), nil
 }
 
 // Part is a blob that is being fetched.
@@ -282,7 +282,10 @@ func (p part) Size() int64    { return p.Blob.Size }
 func (p part) Map() (chunk.Map, error) { return chunk.Map{}, source.ErrGone }
 
 // held is a cache.Held as the door wants it.
-type held struct{ *cache.Held }
+type held struct {
+	*cache.Held
+	end func()
+}
 
 func (h held) File() *os.File { return h.Held.File }
 func (h held) Size() int64    { return h.Blob.Size }

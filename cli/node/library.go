@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -59,6 +58,8 @@ const (
 	// hubPatience is how long the Hub is waited for before it is found out meanwhile
 	// what would serve in its place. Clients wait 10 s for an answer in all.
 	hubPatience = 1500 * time.Millisecond
+	// hubMost is how long it is waited for in all.
+	hubMost = 4 * time.Second
 )
 
 func newLibrary(e *engine) *library {
@@ -134,7 +135,7 @@ func (l *library) Commit(ctx context.Context, repo ref.Repo, revision string) (r
 	if err := l.mayKnow(ctx, repo); err != nil {
 		return "", err
 	}
-	a, err := l.catalog.Commit(ctx, repo, revision)
+	a, err := l.catalog.Commit(hub.Hasty(ctx, hubMost), repo, revision)
 	return a.Commit, err
 }
 
@@ -151,12 +152,12 @@ func (l *library) Info(ctx context.Context, repo ref.Repo, revision string, quer
 	if err := l.mayKnow(ctx, repo); err != nil {
 		return nil, err
 	}
-	return l.catalog.Info(ctx, repo, revision, query)
+	return l.catalog.Info(hub.Hasty(ctx, hubMost), repo, revision, query)
 }
 
 // Entry says what a file is. That the caller may read it is asked at the same time.
 func (l *library) Entry(ctx context.Context, f ref.File) (ref.Entry, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(hub.Hasty(ctx, hubMost))
 	defer cancel()
 	may := make(chan error, 1)
 	go func() { may <- l.access.May(ctx, f.Repo) }()
@@ -181,22 +182,37 @@ func (l *library) find(ctx context.Context, f ref.File) (transfer.Resolved, erro
 	if s, ok := l.stale.Get(who); ok && time.Now().Before(s.until) {
 		return stale(l.inCommit(ctx, f, s.commit))
 	}
-	commit := l.meanwhile(ctx, f)
-	res, err := l.resolver.Resolve(ctx, f)
+	res, err := l.ask(ctx, f)
 	if err == nil && !res.Stale {
 		l.resolved(ctx, f, res)
 		return res, nil
 	}
 	if err == nil {
 		l.keep(who, res.Entry.Commit, res.Notes)
+		l.heard(res)
 		return res, nil
 	}
-	c, ok := commit()
-	if ctx.Err() != nil || refused(err) || !ok {
+	if ctx.Err() != nil || refused(err) {
+		return res, err
+	}
+	c, none := l.catalog.Commit(ctx, f.Repo, f.Revision)
+	if none != nil {
 		return res, err
 	}
 	l.keep(who, c.Commit, nil)
-	return stale(l.inCommit(ctx, f, c.Commit))
+	res, err = stale(l.inCommit(ctx, f, c.Commit))
+	if err == nil {
+		l.heard(res)
+	}
+	return res, err
+}
+
+// ask asks the Hub, and finds out meanwhile which commit would serve when it is silent,
+// so that whoever looks for a file that nobody has does not wait for it twice.
+func (l *library) ask(ctx context.Context, f ref.File) (transfer.Resolved, error) {
+	look := time.AfterFunc(hubPatience, func() { _, _ = l.catalog.Commit(ctx, f.Repo, f.Revision) })
+	defer look.Stop()
+	return l.resolver.Resolve(ctx, f)
 }
 
 func stale(res transfer.Resolved, err error) (transfer.Resolved, error) {
@@ -206,31 +222,13 @@ func stale(res transfer.Resolved, err error) (transfer.Resolved, error) {
 
 func (l *library) keep(who asked, commit ref.Commit, notes []transfer.Note) {
 	for _, n := range notes {
-		l.log.Info(n.Text, "repo", who.repo, "source", n.Source)
+		level := slog.LevelInfo
+		if n.Conflict {
+			level = slog.LevelWarn
+		}
+		l.log.Log(context.Background(), level, n.Text, "repo", who.repo, "source", n.Source)
 	}
 	l.stale.Add(who, staleAnswer{commit, time.Now().Add(staleFor)})
-}
-
-// meanwhile finds out which commit would serve for f's revision, once the Hub has been
-// silent for a while. To ask for the answer is to want it.
-func (l *library) meanwhile(ctx context.Context, f ref.File) func() (catalog.Answer, bool) {
-	type answer struct {
-		is catalog.Answer
-		ok bool
-	}
-	found := make(chan answer, 1)
-	look := sync.OnceFunc(func() {
-		a, err := l.catalog.Commit(ctx, f.Repo, f.Revision)
-		found <- answer{a, err == nil}
-	})
-	timer := time.AfterFunc(hubPatience, look)
-	return func() (catalog.Answer, bool) {
-		if timer.Stop() {
-			look()
-		}
-		a := <-found
-		return a.is, a.ok
-	}
 }
 
 // inCommit finds a file in a commit: that never changes, so what is known needs no
@@ -239,24 +237,33 @@ func (l *library) inCommit(ctx context.Context, f ref.File, commit ref.Commit) (
 	if e, ok := l.cache.SureEntry(f.Repo, commit, f.Path); ok {
 		return transfer.Resolved{Entry: e}, nil
 	}
-	files, whole := l.catalog.Known(f.Repo, commit)
+	files, sure := l.catalog.Known(f.Repo, commit)
+	whole := sure
 	var err error
 	if !whole {
 		files, whole, err = l.catalog.List(ctx, f.Repo, commit)
+		_, sure = l.catalog.Known(f.Repo, commit) // the Hub's own list is kept
 	}
 	if i := slices.IndexFunc(files, func(x ref.Listed) bool { return x.Path == f.Path }); i >= 0 {
 		return transfer.Resolved{Entry: ref.Entry{Repo: f.Repo, Commit: commit, Path: f.Path, Blob: files[i].Blob}}, nil
 	}
 	switch {
 	case whole:
-		return transfer.Resolved{}, &endpoint.Failure{
-			Status: http.StatusNotFound, Code: "EntryNotFound", Message: "Entry not found", Commit: commit,
-		}
+		return transfer.Resolved{}, noFile(commit, sure)
 	case err != nil && barred(err):
 		return transfer.Resolved{}, err
 	}
 	f.Revision = string(commit)
 	return l.resolver.Resolve(ctx, f)
+}
+
+// noFile: where only neighbours say so, clients are not to write it down for good.
+func noFile(commit ref.Commit, sure bool) error {
+	no := &endpoint.Failure{Status: http.StatusNotFound, Code: "EntryNotFound", Message: "Entry not found", Hearsay: !sure}
+	if sure {
+		no.Commit = commit
+	}
+	return no
 }
 
 // Place brings a blob into the cache as long as that promises to be done in time.
@@ -278,8 +285,11 @@ func (l *library) Open(ctx context.Context, e ref.Entry) (endpoint.Content, erro
 		return nil, err
 	}
 	l.call(ctx, e)
-	return s, nil
+	return stream{s, l.reading.begin(e.Blob.ETag)}, nil
 }
+
+// Spoilt says whether wrong bytes of the blob may have been handed out.
+func (l *library) Spoilt(etag ref.ETag) bool { return l.transfer.Spoilt(etag) }
 
 // unbounded: programs have no limits of their own beside the node's.
 func (l *library) unbounded(ctx context.Context) context.Context { return pace.Ask(ctx, pace.Rates{}) }

@@ -19,6 +19,7 @@ import (
 	"hffs/cache/ref"
 	"hffs/cli/control"
 	"hffs/discovery"
+	"hffs/discovery/reach"
 	"hffs/gossip"
 	"hffs/transfer/catalog/access"
 	"hffs/transfer/hub"
@@ -29,26 +30,28 @@ import (
 
 // Node is a running node: cache, swarm, doors, and the loops that join them.
 type Node struct {
-	cfg    Config
-	slot   *slot
-	doors  *doors
-	id     string
-	name   string
-	key    string
-	began  time.Time
-	sent   atomic.Int64 // bytes served to peers
-	cache  *cache.Cache
-	hub    *hub.Client
-	swarm  *gossip.Swarm
-	finder discovery.Finder
-	mdns   *discovery.MDNS // nil with NoMDNS
-	memory *discovery.Remembered
-	access *access.Book
-	engine *engine
-	door   *http.Server
-	api    *http.Server
-	mine   atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
-	brief  chan struct{}                // closed when commands can find it; nil unless it runs briefly
+	cfg     Config
+	slot    *slot
+	doors   *doors
+	id      string
+	name    string
+	key     string
+	began   time.Time
+	sent    atomic.Int64 // bytes served to peers
+	cache   *cache.Cache
+	hub     *hub.Client
+	swarm   *gossip.Swarm
+	finder  discovery.Finder
+	mdns    *discovery.MDNS // nil with NoMDNS
+	memory  *discovery.Remembered
+	access  *access.Book
+	engine  *engine
+	door    *http.Server
+	api     *http.Server
+	mine    atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
+	halt    halt
+	origins origins       // how others were found
+	brief   chan struct{} // closed when commands can find it; nil unless it runs briefly
 }
 
 // New builds a node from the disk up and takes its ports; nothing runs yet.
@@ -75,7 +78,7 @@ func New(cfg Config) (n *Node, err error) {
 	if n.hub, err = newHub(n.cfg); err != nil {
 		return n, err
 	}
-	n.access = newAccess(n.cfg, n.hub, n.slot.dir)
+	n.access = newAccess(n.cfg, n.hub, n.cache, n.slot.dir)
 	if n.swarm, err = n.newSwarm(); err != nil {
 		return n, err
 	}
@@ -123,7 +126,7 @@ func (n *Node) newFinders() error {
 	n.memory = discovery.OpenRemembered(discovery.RememberedConfig{
 		Path: filepath.Join(n.slot.dir, "peers.json"), Swarm: id, IsMember: n.swarm.IsMember, Log: n.cfg.Log,
 	})
-	finders := []discovery.Finder{static, n.memory}
+	finders := []discovery.Finder{static, n.addedFinder(), n.memory}
 	if !n.cfg.NoMDNS {
 		n.mdns = discovery.NewMDNS(discovery.MDNSConfig{
 			Swarm: id, Self: n.self, Members: func() int { return len(n.swarm.Members()) + 1 },
@@ -131,7 +134,7 @@ func (n *Node) newFinders() error {
 		})
 		finders = append(finders, n.mdns)
 	}
-	n.finder = discovery.Both(finders...)
+	n.finder = n.origins.over(discovery.Both(finders...))
 	return nil
 }
 
@@ -156,6 +159,7 @@ func (n *Node) newDoors() {
 	for _, path := range peer.Paths {
 		open.Handle(path, blobs)
 	}
+	open.Handle(reach.Path, n.reach())
 	open.Handle("/v1/", n.swarm.Handler())
 	n.door = server(open, n.cfg.Log)
 	n.api = server(control.LocalOnly(n.local()), n.cfg.Log)
@@ -177,6 +181,8 @@ func (n *Node) local() http.Handler {
 
 // Run runs the node until ctx ends, and leaves the swarm in good order.
 func (n *Node) Run(ctx context.Context) error {
+	ctx, end := n.halt.within(ctx)
+	defer end()
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	g, live := errgroup.WithContext(live)
@@ -213,7 +219,7 @@ func (n *Node) ready(ctx context.Context) error {
 	place := control.Place{
 		Addr: n.doors.api.Addr().String(), Key: n.key, PID: os.Getpid(),
 		Cache: n.cfg.Place.Hub, Version: n.cfg.Version, Host: hostname(), Env: EnvOf(n.cfg),
-		Brief: n.brief != nil,
+		Brief: n.brief != nil, Began: n.began, Log: n.cfg.LogFile,
 	}
 	if err := place.Write(n.slot.dir); err != nil {
 		return err

@@ -59,6 +59,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	if err := checkPeers(cfg); err != nil {
 		return p, err
 	}
+	p.cfg.added = added(cfg)
 	if p.slot, err = claim(cfg.Place.State, "get"); err != nil {
 		return p, err
 	}
@@ -84,7 +85,7 @@ func (p *Passerby) newEngine() {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.asking = newAsking(ctx, p.cfg, p.mdns, passing)
-	p.engine = newEngine(p.cfg, p.id, p.cache, p.hub, p.asking, newAccess(p.cfg, p.hub, p.slot.dir))
+	p.engine = newEngine(p.cfg, p.id, p.cache, p.hub, p.asking, newAccess(p.cfg, p.hub, p.cache, p.slot.dir))
 	p.engine.passing, p.engine.searched = passing, p.asking.wait
 	p.engine.dialer.Self = func() peer.Introduction {
 		return peer.Introduction{ID: p.id, Name: p.name, Port: uint16(p.port.Load())}
@@ -99,7 +100,7 @@ func (p *Passerby) newEngine() {
 // two who come at the same time one at least finds the other. Without a door the
 // command does what it can.
 func (p *Passerby) open(ctx context.Context) {
-	if p.mdns == nil && len(p.cfg.Peers) == 0 {
+	if p.mdns == nil && len(p.cfg.Peers) == 0 && len(p.cfg.added) == 0 {
 		return // nobody would learn of it
 	}
 	l, err := net.Listen("tcp", hostPort(p.cfg.Bind, 0))

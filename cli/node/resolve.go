@@ -25,6 +25,7 @@ func (e *engine) resolve(ctx context.Context, f ref.File) (transfer.Resolved, er
 		return r, err
 	}
 	e.resolved(ctx, f, r)
+	e.heard(r)
 	select {
 	case <-checked:
 	case <-time.After(checkPatience):
@@ -52,7 +53,7 @@ func (e *engine) resolved(ctx context.Context, f ref.File, r transfer.Resolved) 
 	if r.Stale {
 		return
 	}
-	if e.sole && !ref.IsCommit(f.Revision) && // which may have been known here
+	if !ref.IsCommit(f.Revision) && // which may have been known here
 		caller.Token(ctx, e.own) == "" {
 		e.access.Learned(r.Entry.Repo, true)
 	}

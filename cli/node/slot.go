@@ -38,6 +38,7 @@ func claim(state, kind string) (*slot, error) {
 			return nil, &cache.NotWritableError{Dir: dir, Err: err}
 		}
 		if lock != nil {
+			control.Remove(dir) // of one that was killed: its process id may be another's by now
 			return &slot{dir, lock}, nil
 		}
 	}
@@ -78,15 +79,8 @@ func Running(state, hubCache string) *control.Place {
 // Places are how to reach the running nodes of a state folder, on whatever cache each
 // of them works.
 func Places(state string) (all []control.Place) {
-	for i := range maxSlots {
-		dir := slotDir(state, "", i)
-		if _, err := os.Stat(dir); err != nil {
-			break
-		}
-		p, err := control.Read(dir)
-		if err == nil && p.Host == hostname() && inUse(dir) {
-			all = append(all, p)
-		}
+	for _, l := range Lives(state) {
+		all = append(all, l.Place)
 	}
 	return all
 }

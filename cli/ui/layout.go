@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ import (
 //
 //	model.safetensors   47%  ━━━━━━━━╸─────────  1.2/2.6 GB   94 MB/s  ETA 15s
 //	2 peers · LAN 98% · Hub 2% (lab-desk3 51 MB/s, lab-desk7 43 MB/s)
+//
+// Of many files, the first line is of all of them, and those under way have a line
+// each below the second, as far as the window is high.
 //
 // Where the window is too narrow, the first line gives up the bar, then the
 // sizes, the rate, the ETA, and last the file's name; the second gives up its
@@ -26,6 +30,8 @@ const (
 	rateCells  = 8  // "999 MB/s"
 	etaCells   = 11 // "ETA 23h 59m"
 	maxSources = 6  // more than this nobody reads
+	maxParts   = 4  // likewise
+	freeRows   = 3  // of the window: a low one is not filled
 )
 
 // A view is a State with what was measured of it.
@@ -41,6 +47,48 @@ type view struct {
 func (v view) lines(width int, paint func(sgr, text string) string) []string {
 	cols := max(1, width-1)
 	return []string{v.top(cols, paint), v.bottom(cols)}
+}
+
+// fit is lines with those of the parts that there is room for; rows is 0 where nobody
+// knows how high the window is.
+func (v view) fit(width, rows int, paint func(sgr, text string) string) []string {
+	lines := v.lines(width, paint)
+	room := maxParts
+	if rows > 0 {
+		room = max(0, min(room, rows-freeRows-len(lines)))
+	}
+	parts := v.Parts
+	more := 0
+	if len(parts) > room && room > 0 {
+		more = len(parts) - room + 1
+		parts = parts[:room-1]
+	}
+	if room == 0 {
+		return lines
+	}
+	cols := max(1, width-1)
+	for _, p := range parts {
+		lines = append(lines, p.line(cols))
+	}
+	if more > 0 {
+		lines = append(lines, cut(fmt.Sprintf("  and %d more", more), cols))
+	}
+	return lines
+}
+
+// line is a part without a bar: shards tell themselves apart by the middle of their
+// names, which is what is cut first. Folders go before that.
+func (p PartState) line(cols int) string {
+	v := view{State: State{Done: p.Done, Total: max(1, p.Total)}}
+	behind := fmt.Sprintf("%s%3d%%", gap, v.percent())
+	if room := cols - 2 - cells(behind) - cells(gap+sizes(p.Total, p.Total)); room >= minName {
+		behind += gap + sizes(v.done(), p.Total)
+	}
+	name, room := Clean(p.Name), max(0, cols-2-cells(behind))
+	if cells(name) > room {
+		name = path.Base(name)
+	}
+	return cut("  "+cutMiddle(name, room)+behind, cols)
 }
 
 // A field is a part of the first line with the room that is kept for it.
@@ -170,6 +218,9 @@ func (v view) bottom(cols int) string {
 // as long as there is nothing better to say, or when it is not the usual one.
 func (v view) summary() []string {
 	var parts []string
+	if v.Count != "" {
+		parts = append(parts, v.Count)
+	}
 	if v.Phase != "" && v.Phase != "fetching" {
 		parts = append(parts, Clean(v.Phase))
 	}

@@ -123,3 +123,29 @@ func FuzzDisplay(f *testing.F) {
 		s.print(Clean(note))
 	})
 }
+
+func TestManyFilesHaveALineEach(t *testing.T) {
+	t.Parallel()
+	v := halfWay()
+	v.File, v.Count, v.Sources = "acme/shards", "3/9 files", nil
+	for _, name := range []string{"model-00001-of-00006.safetensors", "b", "c", "模型/d", "e", "f"} {
+		v.Parts = append(v.Parts, PartState{Name: name, Done: 500e6, Total: 1e9})
+	}
+	want := []string{
+		"acme/shards   47%  ━━━━━━━━━━━╸─────────────  1.2/2.6 GB   94 MB/s  ETA 15s",
+		"3/9 files · 2 peers · LAN 98% · Hub 2%",
+	}
+	require.Equal(t, want, v.fit(80, 5, uncoloured), "a low window has no room for more")
+	lines := v.fit(80, 24, uncoloured)
+	require.Equal(t, want, lines[:2])
+	require.Len(t, lines, 6)
+	require.True(t, strings.HasPrefix(lines[2], "  model-00001-of-00006.safetensors   50%"), lines[2])
+	require.Equal(t, "  and 3 more", lines[5])
+	for width := 1; width < 130; width++ {
+		for _, line := range v.fit(width, 0, uncoloured) {
+			require.Less(t, cells(line), max(2, width))
+		}
+	}
+	v.Parts = v.Parts[:2]
+	require.Len(t, v.fit(80, 24, uncoloured), 4)
+}

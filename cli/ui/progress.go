@@ -11,7 +11,7 @@ const (
 	plainEvery  = 10 * time.Second
 )
 
-// State is one update of one file's transfer.
+// State is one update of one file's transfer, or of many files as one.
 type State struct {
 	File        string
 	Done, Total int64  // bytes; Total is zero while nobody knows it
@@ -23,6 +23,17 @@ type State struct {
 	LAN, Hub, Local int64
 
 	Sources []SourceState
+
+	// Count is for many files: how many are done. File is then what stands for all of
+	// them, and Parts are those under way that are worth a line of their own.
+	Count string
+	Parts []PartState
+}
+
+// PartState is one of many files that are fetched at the same time.
+type PartState struct {
+	Name        string
+	Done, Total int64
 }
 
 // SourceState is what one source has delivered so far.
@@ -79,7 +90,7 @@ func (p *Progress) Update(st State) {
 	if p.opts.Quiet || !p.live && !p.opts.Plain {
 		return
 	}
-	st.Sources = slices.Clone(st.Sources) // the caller may go on using its own
+	st.Sources, st.Parts = slices.Clone(st.Sources), slices.Clone(st.Parts) // the caller may go on using its own
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = st
@@ -128,7 +139,7 @@ func (p *Progress) run(stop <-chan struct{}, stopped chan<- struct{}) {
 		switch {
 		case p.live:
 			width := p.streams.width()
-			p.screen.draw(width, v.lines(width, p.streams.paint))
+			p.screen.draw(width, v.fit(width, p.streams.height(), p.streams.paint))
 		case now.Sub(printed) >= plainEvery:
 			printed = now
 			p.screen.print(v.plain())

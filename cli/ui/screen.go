@@ -47,7 +47,7 @@ func (s *screen) print(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.lines) > 0 {
-		line = "\r" + eraseDown + line
+		line = wipe(len(s.lines)) + line
 	}
 	s.write(line + "\n" + frame(s.lines))
 }
@@ -56,14 +56,20 @@ func (s *screen) print(line string) {
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.lines) > 0 {
+	if n := len(s.lines); n > 0 {
 		s.lines = nil
-		s.write("\r" + eraseDown)
+		s.write(wipe(n))
 	}
 }
 
 // write drops the error: when the terminal has gone, there is nobody to tell.
 func (s *screen) write(text string) { _, _ = io.WriteString(s.w, text) }
+
+// wipe takes lines away, each by itself before what is left of them: erasing all from
+// the first row on has tmux keep what was there in its history.
+func wipe(n int) string {
+	return "\r" + strings.Repeat(eraseLine+"\r\n", n-1) + eraseLine + strings.Repeat(cursorUp, n-1) + eraseDown
+}
 
 // frame draws over what is there and erases only what is left beside it, which
 // does not flicker; then it goes back up to where it began.

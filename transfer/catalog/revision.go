@@ -146,7 +146,7 @@ func (c *Catalog) claims(ctx context.Context, patience time.Duration, repo ref.R
 // disputed takes a commit that was once seen here for the revision, where somebody
 // claims it, else the latest answer, and tells when there are others.
 func (c *Catalog) disputed(repo ref.Repo, revision string, claims []Claim, hubErr error) Answer {
-	a, chosen := claims[0], "newer"
+	a, chosen := claims[0], "newer answer"
 	if own, err := c.cfg.Store.Ref(repo, revision); err == nil {
 		if i := slices.IndexFunc(claims, func(c Claim) bool { return c.Commit == own.Commit }); i >= 0 && claims[i].Commit != a.Commit {
 			a, chosen = claims[i], "one seen here before"
@@ -157,7 +157,7 @@ func (c *Catalog) disputed(repo ref.Repo, revision string, claims []Claim, hubEr
 		if other.Commit != a.Commit {
 			c.cfg.Log.Warn("neighbours know different commits", "repo", repo, "revision", revision,
 				"commit", a.Commit, "from", a.From, "other", other.Commit, "says", other.From)
-			answer.Notes = append(answer.Notes, fmt.Sprintf("%s knows another commit, %.8s; the %s answer is used", other.From, other.Commit, chosen))
+			answer.Notes = append(answer.Notes, fmt.Sprintf("%s knows another commit, %.8s; the %s is used", other.From, other.Commit, chosen))
 			break
 		}
 	}

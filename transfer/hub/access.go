@@ -11,16 +11,23 @@ import (
 )
 
 // Public asks whether everybody may read the repo: the Hub says so to somebody who
-// shows no token. Mirrors are not asked.
+// shows no token. Where it is out of reach a mirror that hands the repo to everybody
+// shows it as well; a mirror's no says nothing.
 func (c *Client) Public(ctx context.Context, repo ref.Repo) (public bool, err error) {
 	ctx = caller.With(ctx, "")
-	err = c.askHub(ctx, repo.String(), func(ctx context.Context, ep *endpoint) error {
+	ask := func(ctx context.Context, ep *endpoint) error {
 		said, err := c.repoAt(ctx, ep, repo)
 		public = err == nil && said.open()
 		return err
-	})
+	}
+	err = c.askHub(ctx, repo.String(), ask)
 	if isRefusal(err) {
 		return false, nil
+	}
+	for _, ep := range c.endpoints {
+		if err != nil && !ep.hub && c.ask(ctx, repo.String(), []*endpoint{ep}, ask) == nil && public {
+			return true, nil
+		}
 	}
 	if err != nil {
 		return false, fmt.Errorf("whether %s is public: %w", repo, err)

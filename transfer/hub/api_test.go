@@ -284,8 +284,8 @@ func TestRefs(t *testing.T) {
 	require.ErrorIs(t, err, hub.ErrUnreachable)
 }
 
-// A mirror answers where the Hub does not, and never sees a token. About access
-// nobody but the Hub is asked.
+// A mirror answers where the Hub does not, and never sees a token. Its no about
+// access says nothing.
 func TestQuestionsToMirrors(t *testing.T) {
 	t.Parallel()
 	mirror, mirrorRun := tinyHub(t)
@@ -300,10 +300,14 @@ func TestQuestionsToMirrors(t *testing.T) {
 	_, err = c.Refs(caller.With(t.Context(), "hf_other"), tiny, true)
 	require.NoError(t, err)
 	require.Len(t, mirror.Requests(), 3)
-	_, err = c.Public(t.Context(), tiny)
-	require.ErrorIs(t, err, hub.ErrUnreachable)
 	require.ErrorIs(t, c.May(t.Context(), tiny), hub.ErrUnreachable)
 	require.Len(t, mirror.Requests(), 3)
+	public, err := c.Public(t.Context(), tiny)
+	require.NoError(t, err)
+	require.True(t, public, "what a mirror gives to everybody is")
+	mirror.Private(tiny)
+	_, err = c.Public(t.Context(), tiny)
+	require.ErrorIs(t, err, hub.ErrUnreachable, "a mirror's no is nobody's")
 	for _, r := range mirror.Requests() {
 		require.False(t, r.Token)
 	}

@@ -9,7 +9,8 @@
 // endpoint.go says what an endpoint is and which of them may see the token; hop.go
 // is one request and the step to the next; resolve.go puts the answers of all hops
 // together; source.go and body.go fetch bytes; api.go asks about repos, with info.go
-// and tree.go, and access.go about who may; forward.go passes on what a caller
+// and tree.go, and access.go about who may; look.go asks whether anybody is there and
+// whose the token is; forward.go passes on what a caller
 // asks, answer.go makes the Hub's answer fit to be passed back, link.go and
 // member.go are the two formats that takes; errors.go says what an answer means;
 // wire.go has the headers and the limits.

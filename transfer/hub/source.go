@@ -41,6 +41,9 @@ type endpointSource struct {
 func (s endpointSource) Name() string      { return s.ep.name }
 func (s endpointSource) Kind() source.Kind { return source.Hub }
 
+// Secondhand is true for mirrors.
+func (s endpointSource) Secondhand() bool { return !s.ep.hub }
+
 // Open asks for the bytes where the last answer said that they are. Such a link
 // is signed and expires; when it is refused, the way begins at the Hub again.
 func (s endpointSource) Open(ctx context.Context, e ref.Entry, off, n int64) (io.ReadCloser, error) {

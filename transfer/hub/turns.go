@@ -22,6 +22,32 @@ func Listen(ctx context.Context, say func(string)) context.Context {
 	return context.WithValue(ctx, listener{}, say)
 }
 
+// hasty is the context's key for how long a question may take.
+type hasty struct{}
+
+// Hasty has calls under the context wait for no endpoint longer than so long: somebody
+// waits for the answer who soon does not any more. Then it counts as out of reach.
+func Hasty(ctx context.Context, patience time.Duration) context.Context {
+	return context.WithValue(ctx, hasty{}, patience)
+}
+
+var errSilent = errors.New("it has not answered yet, and whoever asks waits no longer")
+
+// hastily puts a question within the patience of whoever asks.
+func hastily(ctx context.Context, ep *endpoint, q question) error {
+	patience, ok := ctx.Value(hasty{}).(time.Duration)
+	if !ok {
+		return q(ctx, ep)
+	}
+	short, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+	defer cancel()
+	err := q(short, ep)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		return &Error{Endpoint: ep.name, Message: errSilent.Error(), kinds: []error{ErrUnreachable}}
+	}
+	return err
+}
+
 // A question is put to one endpoint at a time.
 type question func(context.Context, *endpoint) error
 
@@ -99,7 +125,7 @@ func (c *Client) tryAll(ctx context.Context, turns []*endpoint, q question) erro
 		if ep.resting(c.now()) && mirrorsWord(said) != nil {
 			break // it was out of reach a moment ago: a mirror's word will do
 		}
-		err := q(ctx, ep)
+		err := hastily(ctx, ep, q)
 		switch {
 		case err == nil:
 			return nil

@@ -47,5 +47,5 @@ const (
 	maxRest  = 5 * time.Minute
 	// writeTime is how long the Hub may take to answer an upload once it has all of
 	// it, or to take the next piece of it.
-	writeTime = 5 * time.Minute
+	writeTime = time.Minute
 )

@@ -32,7 +32,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if len(limits) > 0 {
 		held, _ := ctx.Value(heldKey{}).(*atomic.Int32)
-		resp.Body = &body{from: resp.Body, ctx: ctx, limits: limits, held: held}
+		joint, _ := ctx.Value(jointKey{}).(*Joint)
+		resp.Body = &body{from: resp.Body, ctx: ctx, limits: limits, joint: joint, via: t, held: held}
 	}
 	return resp, nil
 }
@@ -69,13 +70,27 @@ type body struct {
 	from   io.ReadCloser
 	ctx    context.Context // of the request
 	limits []*Limit
+	joint  *Joint // whose shared limits come and go; may be nil
+	via    *Transport
 	held   *atomic.Int32 // may be nil
 	owed   int
 }
 
+// all are the limits that hold now.
+func (b *body) all() []*Limit {
+	if b.joint == nil {
+		return b.limits
+	}
+	shared := b.joint.shared.Load()
+	if shared == nil {
+		return b.limits
+	}
+	return b.via.counting(b.limits[:len(b.limits):len(b.limits)], *shared)
+}
+
 func (b *body) Read(p []byte) (int, error) {
 	piece := math.MaxInt
-	for _, l := range b.limits {
+	for _, l := range b.all() {
 		piece = min(piece, l.Piece())
 	}
 	if piece == math.MaxInt {
@@ -103,7 +118,7 @@ func (b *body) pay() {
 func (b *body) count() (wait time.Duration) {
 	if b.owed > 0 {
 		now := time.Now()
-		for _, l := range b.limits {
+		for _, l := range b.all() {
 			wait = max(wait, l.count(now, b.owed))
 		}
 		b.owed = 0

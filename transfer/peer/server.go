@@ -94,6 +94,8 @@ func NewServer(store Store, log *slog.Logger) *Server {
 	s.mux.HandleFunc("GET "+PathFeeds+"{etag}", s.feed)
 	s.mux.HandleFunc("POST "+pathHave, s.chunksHave)
 	s.mux.HandleFunc("POST "+PathChunks, s.chunks)
+	s.mux.HandleFunc("POST "+pathBatchHave, s.batchHave)
+	s.mux.HandleFunc("POST "+PathBatch, s.batch)
 	s.mux.HandleFunc("/", readOnly)
 	return s
 }

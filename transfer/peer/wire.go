@@ -11,6 +11,8 @@
 //	                           the blob's content-defined map, whose root is that hash
 //	POST /v1/chunks/have       which of these chunks are held, in whatever blob
 //	POST /v1/chunks            these chunks' bytes
+//	POST /v1/batch/have        which of these blobs are held
+//	POST /v1/batch             these small blobs' bytes (batch.go)
 //	GET  /v1/feeds/{etag}      news of a blob that is being fetched (feed.go)
 //
 // A blob that is being fetched is served as far as it is there, one range at a
@@ -33,7 +35,10 @@ const (
 	PathBlobs  = "/v1/blobs/"
 	PathMaps   = "/v1/maps/"
 	PathChunks = "/v1/chunks"
+	PathBatch  = "/v1/batch"
 	pathHave   = "/v1/chunks/have"
+
+	pathBatchHave = "/v1/batch/have"
 
 	// MaxHave and MaxChunks bound what one request asks for.
 	MaxHave   = 8192
@@ -47,4 +52,4 @@ const (
 )
 
 // Paths are all that the server answers for.
-var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/", PathFeeds}
+var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/", PathBatch, PathBatch + "/", PathFeeds}

@@ -14,7 +14,7 @@
 //     of the task that would end last, in proportion to both rates; its owner
 //     goes on in front and stops earlier. No byte is asked for twice by that.
 //  4. The one chunk that a stalled or very slow task is busy with is asked for
-//     a second time elsewhere, never a third.
+//     a second time elsewhere, and again only when both have fallen silent.
 //
 // Where many fetch the same blob at once, [Plan.Crowd] puts rarity in the place of
 // file order; see crowd.go. What readers wait for ([Plan.Want]) comes before

@@ -17,7 +17,7 @@ func (p *Plan) take(source int, s *sourceState) (Task, *Cut, bool) {
 			best = p.bestRate()
 		}
 		l := p.timeLeft(t, best)
-		if worst == nil || l > left || l == left && id < worstID {
+		if worst == nil || l > left || l == left && before(t, id, worst, worstID) {
 			worst, worstID, left = t, id, l
 		}
 	}
@@ -25,6 +25,15 @@ func (p *Plan) take(source int, s *sourceState) (Task, *Cut, bool) {
 		return Task{}, nil, false
 	}
 	return p.relieve(source, s, s.rateOr(best), worst, worstID, left)
+}
+
+// before says which of two tasks is relieved first that would end at the same time, such
+// as never: the one with more to do.
+func before(a *task, aID int, b *task, bID int) bool {
+	if m, n := a.end-a.next, b.end-b.next; m != n {
+		return m > n
+	}
+	return aID < bID
 }
 
 func (p *Plan) relieve(source int, s *sourceState, rate float64, t *task, id int, left float64) (Task, *Cut, bool) {
@@ -91,16 +100,36 @@ func (p *Plan) split(t *task, rate, left float64) int {
 	return min(max(mid, t.next+1), t.end-1)
 }
 
-// useful tells whether a source could help with a task: not with a chunk that
-// two are fetching already, and with a task of its own only if that is stuck.
+// useful tells whether a source could help with a task: with a chunk in flight only
+// as [Plan.again] says, and with a task of its own only if that is stuck.
 func (p *Plan) useful(source int, s *sourceState, t *task) bool {
 	if t.source == source && !t.stalled {
 		return false
 	}
 	if t.end-t.next == 1 || t.stalled {
-		return p.flying[t.next] < 2 && (s.has == nil || s.has.Has(t.next))
+		return p.again(source, t.next) && (s.has == nil || s.has.Has(t.next))
 	}
 	return s.has == nil || s.has.Has(t.end-1)
+}
+
+// again tells whether a source may be asked for a chunk that is in flight: as the
+// second one, or when all who are fetching it have fallen silent. Who has been asked
+// twice already is not asked again.
+func (p *Plan) again(source, i int) bool {
+	if p.flying[i] < 2 {
+		return true
+	}
+	times := 0
+	for _, t := range p.tasks {
+		switch {
+		case i < t.next || i >= t.end:
+		case !t.stalled:
+			return false
+		case t.source == source:
+			times++
+		}
+	}
+	return times < 2
 }
 
 // reach is how far from chunk first on, up to end, the source can serve what is

@@ -39,6 +39,10 @@ type Source interface {
 // An Identified source has an identity besides its name, which others may share.
 type Identified interface{ ID() string }
 
+// A Secondhand source passes on what it has had from the Hub itself, as mirrors do: it
+// counts as the Hub, but what it sends is not the Hub's word.
+type Secondhand interface{ Secondhand() bool }
+
 // A Coarse source sends more than it is asked for, at both ends of what does not
 // follow the blob's content, so that long requests are better than short ones.
 type Coarse interface {

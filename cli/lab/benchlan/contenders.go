@@ -123,9 +123,20 @@ func fetched(r *run, p *lab.Process) string {
 	return got.Path
 }
 
-// nginx serves one file from a host. One process, sendfile, no log: as fast as
-// it gets.
+// nginx serves one file from a host.
 func nginx(r *run, h *lab.Host, blob string) (*lab.Process, string) {
+	p, url := startNginx(r, h, "location = /file { alias "+blob+"; }", "file")
+	return p, url + "/file"
+}
+
+// nginxServing serves what the places say, of which try is one.
+func nginxServing(r *run, h *lab.Host, places, try string) (url string) {
+	_, url = startNginx(r, h, places, try)
+	return url
+}
+
+// startNginx starts one process, with sendfile and no log: as fast as it gets.
+func startNginx(r *run, h *lab.Host, places, try string) (*lab.Process, string) {
 	dir := filepath.Join(h.Dir, "nginx")
 	r.must("make a folder", os.MkdirAll(dir, 0o755))
 	conf := filepath.Join(dir, "nginx.conf")
@@ -135,14 +146,14 @@ events { worker_connections 64; }
 http {
   access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
   client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
-  server { listen %[2]s:8080; location = /file { alias %[3]s; } }
+  server { listen %[2]s:8080; %[3]s }
 }
-`, dir, h.Addr, blob)
+`, dir, h.Addr, places)
 	r.must("configure nginx", os.WriteFile(conf, []byte(text), 0o644))
 	p := h.Start(tool("nginx"), "-p", dir, "-c", conf)
-	url := "http://" + h.Addr + ":8080/file"
+	url := "http://" + h.Addr + ":8080"
 	lab.Eventually(r, 10*time.Second, "nginx serves", func() bool {
-		return h.Run("curl", "-sS", "--fail", "-o", "/dev/null", "-r", "0-0", url).Code == 0
+		return h.Run("curl", "-sS", "--fail", "-o", "/dev/null", "-r", "0-0", url+"/"+try).Code == 0
 	})
 	return p, url
 }

@@ -26,6 +26,8 @@ type figure struct {
 	rates      func(*lab.Lab)
 	contenders []contender
 	crowd      *crowd // many fetch at once, by the swarmers; the rest is of no use then
+	endpoint   bool   // what clients of the local endpoint see (endpoint.go); likewise
+	small      int    // so many small files are fetched (many.go); the rest is of no use then
 }
 
 const gigabit = 1e9 / 8
@@ -58,6 +60,8 @@ var figures = []figure{
 		},
 		contenders: []contender{aria2, hffsNode},
 	},
+	{name: "1,200 small files", small: 1200},
+	{name: "endpoint", endpoint: true},
 	{
 		name: "four holders of 250 Mbit/s each, beside libtorrent",
 		crowd: &crowd{mib: 512, seeds: slices.Repeat([]string{"250mbit"}, 4), fetchers: []string{"1gbit"},

@@ -4,7 +4,7 @@
 // against aria2 with four addresses. From one holder hffs fetches a plain file
 // and one with a Xet hash, so that what each kind of verifying costs can be held
 // against curl, which verifies nothing. Crowds of fetchers, from one seed or from a
-// slow origin, are held against libtorrent.
+// slow origin, are held against libtorrent; many small files against "hf download".
 //
 // All contenders of a figure take turns, round after round, after one round
 // that does not count; what is printed are medians and their ratios. Absolute
@@ -14,7 +14,8 @@
 //
 // Read figures.go for what is compared, contenders.go for who runs, measure.go
 // for what is counted, table.go for what is printed; crowd.go and torrent.go are
-// all that for crowds.
+// all that for crowds, many.go for small files, endpoint.go for clients of the local
+// endpoint.
 package main
 
 import (
@@ -69,9 +70,14 @@ func attempt(f figure, o options) (ok bool) {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", f.name, stop)
 		}
 	}()
-	if r.crowd != nil {
+	switch {
+	case r.crowd != nil:
 		r.playCrowd()
-	} else {
+	case r.small > 0:
+		r.playSmall()
+	case r.endpoint:
+		r.playEndpoint()
+	default:
 		r.play()
 	}
 	return !r.failed

@@ -4,8 +4,7 @@ The arguments are the endpoint, a token that may write, the repo, how many
 tensors of a million bytes the file has, and the file that gets the list of the
 commits: what is printed may have the client's own words in it. Revision 2 has
 other numbers in two of a hundred tensors, at least in one; revision 3 is the
-first one with 1,234 bytes inserted at five million. No numpy, since the client
-of former times has none.
+first one with 1,234 bytes inserted at five million. Plain Python does for that.
 """
 
 import json

@@ -6,9 +6,9 @@
 // may.go about callers; run.go asks the Hub in the background; file.go is what lies on
 // disk.
 //
-// It promises that what is not known to be public is not announced, with one
-// exception: a node without a token, to which no caller has brought one either, can
-// only have fetched what everybody may read, so it need not ask before it shares.
+// It promises that what is not known to be public is not announced. A repo is known to
+// be when the Hub has shown it to somebody without a token; what has come from
+// neighbours alone, who hand it to everybody, is passed on until the Hub has been asked.
 // Tokens are never written down, only their marks (see package caller).
 package access
 

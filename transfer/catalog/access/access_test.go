@@ -119,28 +119,36 @@ func bubble(t *testing.T, cfg Config, test func(t *testing.T, b *Book)) {
 	})
 }
 
-func TestWithoutATokenAllIsPublicUntilTheHubSaysOtherwise(t *testing.T) {
-	hub := newStub()
-	bubble(t, Config{Hub: hub}, func(t *testing.T, b *Book) {
-		require.True(t, b.Shared(demo))
-		require.True(t, b.Shared(gated))
-		<-b.Changes()
-		require.False(t, b.Shared(gated))
-		time.Sleep(time.Minute)
-		require.True(t, b.Shared(demo))
-		require.ElementsMatch(t, []string{"public org/demo", "public org/gated"}, hub.questions())
-	})
+func TestNothingIsSharedUntilTheHubShowsItToEverybody(t *testing.T) {
+	for _, own := range []string{"", "own"} {
+		t.Run("token "+own, func(t *testing.T) {
+			hub := newStub()
+			bubble(t, Config{Hub: hub, Own: own}, func(t *testing.T, b *Book) {
+				require.False(t, b.Shared(gated))
+				require.False(t, b.Shared(demo))
+				<-b.Changes()
+				require.True(t, b.Shared(demo))
+				time.Sleep(time.Minute)
+				require.False(t, b.Shared(gated))
+				require.ElementsMatch(t, []string{"public org/demo", "public org/gated"}, hub.questions())
+			})
+		})
+	}
 }
 
-func TestWithATokenNothingIsPublicUntilTheHubSaysSo(t *testing.T) {
+func TestWhatCameFromNeighboursIsPassedOnUntilTheHubSaysNo(t *testing.T) {
 	hub := newStub()
-	bubble(t, Config{Hub: hub, Own: "own"}, func(t *testing.T, b *Book) {
-		require.False(t, b.Shared(gated))
-		require.False(t, b.Shared(demo))
-		<-b.Changes()
-		require.True(t, b.Shared(demo))
+	hub.change(func(s *stub) { s.away = true })
+	bubble(t, Config{Hub: hub}, func(t *testing.T, b *Book) {
+		b.Heard(gated)
+		require.True(t, b.Shared(gated))
 		time.Sleep(time.Minute)
+		require.True(t, b.Shared(gated))
+		hub.change(func(s *stub) { s.away = false })
+		time.Sleep(2 * time.Minute)
 		require.False(t, b.Shared(gated))
+		b.Heard(gated)
+		require.False(t, b.Shared(gated), "the Hub's word stays")
 	})
 }
 

@@ -47,7 +47,7 @@ const (
 )
 
 // standings are the words for how a repo stands.
-var standings = map[standing]string{withToken: "read with a token", closed: "not public", open: "public"}
+var standings = map[standing]string{withToken: "read with a token", closed: "not public", open: "public", heard: "told by neighbours"}
 
 var errBadFile = errors.New("it is not a book of access of a known version")
 

@@ -18,6 +18,7 @@ const (
 	withToken          // somebody needed, or at least used, a token
 	closed             // the Hub lets not everybody read it
 	open               // the Hub lets everybody read it
+	heard              // neighbours hand it to everybody, and all that is here came from them
 )
 
 // fact is what the Hub said of a repo, and when it should be asked again.
@@ -50,16 +51,12 @@ func (b *Book) Shared(repo ref.Repo) bool {
 	return b.sharedAs(f)
 }
 
-// sharedAs: a node to which nobody brought a token has only what is public.
-func (b *Book) sharedAs(f *fact) bool {
-	if f == nil {
-		return b.cfg.Own == ""
-	}
-	return f.is == open
-}
+// sharedAs: what is not known is not shared. Other programs of the same user fill the
+// cache too, with tokens of which this node knows nothing.
+func (b *Book) sharedAs(f *fact) bool { return f != nil && (f.is == open || f.is == heard) }
 
 func (b *Book) due(f *fact) bool {
-	return f == nil || f.is == withToken || !b.cfg.Now().Before(f.again)
+	return f == nil || f.is == withToken || f.is == heard || !b.cfg.Now().Before(f.again)
 }
 
 // Check is Shared that waits for the Hub where it does not know, or has known for too
@@ -109,6 +106,25 @@ func (b *Book) Learned(repo ref.Repo, anonymous bool) {
 		b.set(repo, withToken)
 		b.enqueue(repo)
 	}
+}
+
+// Heard is told that neighbours hand a repo to everybody, of which nothing was here so
+// far: passing on what comes from them shows nobody more. The Hub is asked all the same.
+func (b *Book) Heard(repo ref.Repo) {
+	b.mu.Lock()
+	f := b.repos[repo]
+	b.mu.Unlock()
+	if f == nil {
+		b.set(repo, heard)
+		b.enqueue(repo)
+	}
+}
+
+// Known says whether anything is known of a repo.
+func (b *Book) Known(repo ref.Repo) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.repos[repo] != nil
 }
 
 // set writes down how a repo stands. That one is not shared any more is on disk

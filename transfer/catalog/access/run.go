@@ -11,7 +11,7 @@ import (
 const (
 	// pace is the time between two questions of Run, give or take; the Hub counts
 	// requests by the hundred in five minutes, for a whole network together.
-	pace = 500 * time.Millisecond
+	pace = 250 * time.Millisecond
 	// After a question that found no answer Run rests, longer each time.
 	restFirst = 5 * time.Second
 	restMost  = time.Minute

@@ -19,6 +19,7 @@ type Failure struct {
 	Code    string      // X-Error-Code, where clients decide by it
 	Message string      // X-Error-Message, and the body
 	Commit  ref.Commit  // with EntryNotFound: this commit has no such file, for certain
+	Hearsay bool        // with EntryNotFound: it is not certain, and clients are not to keep it
 	Header  http.Header // the Hub's own, of which RateLimit and Retry-After are passed on
 }
 

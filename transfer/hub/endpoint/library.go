@@ -54,6 +54,14 @@ type Library interface {
 	Forward(w http.ResponseWriter, r *http.Request)
 }
 
+// A Doubter is a Library that hands out bytes before it is sure of them, and may find
+// out later that they were wrong. A client that was cut off then must not go on from
+// where it is: it would have a wrong file, and not know it.
+type Doubter interface {
+	// Spoilt says whether wrong bytes of the blob may have been handed out.
+	Spoilt(etag ref.ETag) bool
+}
+
 // Content is a file that may be still on its way.
 type Content interface {
 	io.Closer

@@ -78,9 +78,9 @@ func (x *exchange) entry(f ref.File) (ref.Entry, error) {
 // certain.
 func (x *exchange) refuseFile(f ref.File, err error) {
 	no := x.said(err)
-	if no.Code == codeEntryNotFound {
+	if no.Code == codeEntryNotFound && !no.Hearsay {
 		no.Message = messageNoEntry
-		if no.Commit == "" && f.Path != "" {
+		if no.Commit == "" && f.Path != "" && !no.Hearsay {
 			no.Commit = x.lacking(f)
 		}
 	}
@@ -123,9 +123,22 @@ func (x *exchange) file(e ref.Entry, contentType string) {
 	case !ok:
 		x.w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", e.Blob.Size))
 		x.fail(Failure{Status: http.StatusRequestedRangeNotSatisfiable, Message: "Range Not Satisfiable"})
+	case x.goesOnFromWrong(e, s) && !x.fromHub():
+		x.fail(Failure{Status: http.StatusBadGateway, Message: "hffs: what was sent of this file before was wrong; " +
+			"remove what there is of it, and download it from the beginning"})
+	case x.goesOnFromWrong(e, s):
+		x.body(e, contentType, span{n: e.Blob.Size}) // it begins anew, or finds the size wrong
 	default:
 		x.body(e, contentType, s)
 	}
+}
+
+// goesOnFromWrong: the client wants all from some place on, as one does that was cut off
+// there, and what it has may be wrong. Parts that are asked for by both ends stand for
+// themselves.
+func (x *exchange) goesOnFromWrong(e ref.Entry, s span) bool {
+	d, ok := x.lib.(Doubter)
+	return ok && s.part && s.off > 0 && strings.HasSuffix(strings.TrimSpace(x.r.Header.Get("Range")), "-") && d.Spoilt(e.Blob.ETag)
 }
 
 // begin sends status and headers.

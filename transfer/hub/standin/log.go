@@ -24,6 +24,7 @@ type Request struct {
 	Status int       `json:"status"` // 0: no answer went out
 	Bytes  int64     `json:"bytes"`  // of the body, as far as sent
 	Token  bool      `json:"token"`  // an Authorization header came along
+	User   bool      `json:"user"`   // with a token as users have them, for the Hub alone
 	Agent  string    `json:"agent,omitempty"`
 	Fault  string    `json:"fault,omitempty"` // what was broken on request
 }
@@ -47,7 +48,7 @@ func (l *requestLog) begin(host string, r *http.Request) *Request {
 	from, _, _ := net.SplitHostPort(r.RemoteAddr) // empty in tests that have no connection
 	line := &Request{
 		Time: time.Now(), Host: host, From: from, Method: r.Method, Path: r.URL.EscapedPath(), Range: r.Header.Get("Range"),
-		Token: r.Header.Get("Authorization") != "", Agent: r.UserAgent(),
+		Token: r.Header.Get("Authorization") != "", User: strings.Contains(r.Header.Get("Authorization"), "hf_"), Agent: r.UserAgent(),
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
