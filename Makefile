@@ -61,7 +61,7 @@ bench: build tools
 
 # Debian's packages are installed only where something is missing and we may.
 tools:
-	@sh .ci/tools ip tc nsenter unshare kill sysctl mkfs.ext4 curl gcc python3 node npm zsh fish systemd-analyze tmux
+	@sh .ci/tools ip tc nft nsenter unshare kill sysctl mkfs.ext4 curl gcc python3 node npm zsh fish systemd-analyze tmux
 
 venv: $(STAMP) $(LEGACY_STAMP) $(NPM_STAMP)
 
