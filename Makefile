@@ -1,6 +1,8 @@
 # What this project is built, tested and measured with. "make help" lists it.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# When the commit was made: the time of all files in a release.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 LDFLAGS  = -s -w -X hffs/cli.Version=$(VERSION)
 
 # What tests need besides Go is kept outside the work tree and between runs.
@@ -23,19 +25,24 @@ export HFFS_VENV = $(VENV)
 export HFFS_VENV_LEGACY = $(LEGACY_VENV)
 export HFFS_NPM = $(NPM)
 
-.PHONY: help build demo test lint unit stories bench tools venv clean
+.PHONY: help build release demo test lint unit stories bench tools venv clean
 
 help:
 	@echo 'make build    one static binary, ./hffs'
+	@echo 'make release  archives for all systems in dist/, the same bytes each time'
 	@echo 'make demo     a stand-in Hub and three nodes on this machine, to watch'
 	@echo 'make test     installs what the tests need, then lint, unit and stories'
-	@echo 'make lint     gofmt and go vet, also for macOS and Windows'
+	@echo 'make lint     gofmt and go vet for all systems that hffs is built for'
 	@echo 'make unit     the tests of all rooms, with the race detector'
 	@echo 'make stories  the whole program in a lab of network namespaces (root)'
 	@echo 'make bench    figures against nginx, curl, aria2 and libtorrent (root)'
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o hffs .
+
+release:
+	rm -rf dist
+	go run ./.ci/release -version '$(VERSION)' -time '$(SOURCE_DATE_EPOCH)' -out dist
 
 demo: build
 	./hffs demo
@@ -44,13 +51,17 @@ test: tools lint unit stories
 
 lint:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
-	GOOS=linux go vet ./...
-	GOOS=darwin CGO_ENABLED=0 go vet ./...
-	GOOS=windows CGO_ENABLED=0 go vet ./...
+	GOOS=linux GOARCH=amd64 go vet ./... ./.ci/release
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go vet ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null .
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null .
 
 # The lab's stories run after the rooms: both want the whole machine.
 unit: venv
 	go test -race -timeout 10m $$(go list ./... | grep -v '^hffs/cli/lab')
+	go test ./.ci/release
 
 stories: build venv
 	$(if $(HFFS_RACE),,HFFS_BIN=$(CURDIR)/hffs) go test -count=1 -timeout 15m ./cli/lab/...
@@ -88,4 +99,4 @@ $(NPM_STAMP): $(NPM_NEEDS)
 	touch $@
 
 clean:
-	rm -rf hffs $(VENV) $(LEGACY_VENV) $(NPM)
+	rm -rf hffs dist $(VENV) $(LEGACY_VENV) $(NPM)

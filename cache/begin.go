@@ -40,6 +40,9 @@ func (c *Cache) begin(ctx context.Context, e ref.Entry, leave func()) (*Partial,
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkName(root, e); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
 	p := &Partial{
 		c: c, entry: e, root: root, leave: leave,
 		hashing: make(chan struct{}, 1),

@@ -82,6 +82,13 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("disk full: %d bytes are needed and %d are free", e.Need, e.Free)
 }
 
+// NameError says that a file cannot be kept here under its name.
+type NameError struct{ Path, Why string }
+
+func (e *NameError) Error() string {
+	return fmt.Sprintf("%q cannot be a file on this machine: %s", e.Path, e.Why)
+}
+
 // Config says where the cache lives. The zero value is the usual place.
 type Config struct {
 	// Dir is the Hugging Face cache; empty means what Locate finds.
@@ -91,6 +98,9 @@ type Config struct {
 	State string
 	// NoSymlinks makes snapshots of real files even where links would work.
 	NoSymlinks bool
+	// LikeWindows has the rules of Windows for names hold: which there are, and that
+	// upper and lower case are one. On Windows they hold anyway; the disk decides.
+	LikeWindows bool
 	// Log is silent when nil.
 	Log *slog.Logger
 	// Rescan is how often the whole cache is looked through besides watching
@@ -143,6 +153,7 @@ type Cache struct {
 	listed     fifo
 	infos      fifo
 	noSymlinks func() bool
+	windows    bool          // its rules for names hold
 	changes    chan struct{} // holdings differ from what was last read
 	work       chan struct{} // the queue got something
 	learn      chan struct{} // blobs may have come or gone
@@ -175,7 +186,7 @@ func Open(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
 	c := &Cache{
-		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b,
+		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b, windows: cfg.LikeWindows || disk.LikeWindows,
 		changes:  make(chan struct{}, 1),
 		work:     make(chan struct{}, 1),
 		learn:    make(chan struct{}, 1),

@@ -80,6 +80,9 @@ func (c *Cache) place(ctx context.Context, e ref.Entry, from string) (rel string
 	}
 	defer root.Close()
 	defer root.Remove(partsDir) // goes only when empty
+	if err := c.checkName(root, e); err != nil {
+		return "", err
+	}
 	rel = e.Repo.Folder() + "/" + c.contentPath(e)
 	err = c.withLock(ctx, e, func() error {
 		if from != rel {

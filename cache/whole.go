@@ -86,6 +86,9 @@ func (c *Cache) newWhole(ctx context.Context, root *os.Root, w Whole) (f *wholeF
 	if err := CheckWhole(w.Entry.Blob, w.Data); err != nil {
 		return nil, err
 	}
+	if err := c.checkName(root, w.Entry); err != nil {
+		return nil, err
+	}
 	f = &wholeFile{root: root, e: w.Entry, tmp: partsDir + "/" + random() + ".tmp"}
 	create := func() (err error) {
 		f.file, err = root.OpenFile(f.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)

@@ -3,8 +3,9 @@
 //
 // A command that works on files asks the running node of this user, or, where
 // none runs, builds a short-lived one that does the same; running.go finds the
-// first. Other programs are led to a node by run.go, child.go and watch.go, and by
-// env.go; package environ says how.
+// first. What was set for good, by variables or a file, is in settings.go and
+// settingsfile.go; complete.go has what shells are told. Other programs are led to a
+// node by run.go, child.go and watch.go, and by env.go; package environ says how.
 package cli
 
 import (
@@ -46,6 +47,11 @@ type app struct {
 	getenv func(string) string
 	// environ is all of it as it is, for commands that are started.
 	environ func() []string
+	// verbose is how often -v was given, or what was set for good (verboseFrom).
+	verbose     int
+	verboseFrom *origin
+	// origins are where flags have their values from that were set for good.
+	origins map[string]origin
 }
 
 // Main runs the command line args (the program's name first) and returns its
@@ -64,9 +70,13 @@ func untilTold(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	if len(args) > 1 && args[1] == completeWord {
+		a.complete(ctx, args[2:])
+		return exitOK
+	}
 	program := a.commands()
 	for _, c := range program.Commands {
-		strict(c)
+		a.strict(c)
 	}
 	err := program.RunContext(ctx, reorder(program, args))
 	if err == nil {
@@ -91,12 +101,13 @@ func (a *app) commands() *cli.App {
 		Description: "Run \"hffs up\" on each machine. Then \"hffs get REPO FILE\" fetches a file from the\n" +
 			"machines that have it, and from the Hub only when none does. It lands in the standard\n" +
 			"Hugging Face cache, where transformers, hf, vLLM and llama.cpp find it. \"hffs run -- CMD\"\n" +
-			"has such a program do its own downloads that way.",
+			"has such a program do its own downloads that way. Every flag can be set for good, by a\n" +
+			"variable (HFFS_LIMIT_UP for --limit-up) or a file: see \"hffs config --help\".",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log what is done to stderr"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: &a.verbose, DisableDefaultText: true, Usage: "log what is done to stderr; -vv logs all that helps to find a fault"},
 		},
 		Commands: []*cli.Command{
-			a.upCommand(), a.downCommand(), a.daemonCommand(), a.serviceCommand(), a.uninstallCommand(), a.runCommand(), a.envCommand(), a.getCommand(), a.lsCommand(), a.rmCommand(), a.searchCommand(), a.whereCommand(), a.modelCommand(), a.statusCommand(), a.peerCommand(), a.doctorCommand(), a.demoCommand(), a.debugCommand(),
+			a.upCommand(), a.downCommand(), a.daemonCommand(), a.serviceCommand(), a.uninstallCommand(), a.runCommand(), a.envCommand(), a.getCommand(), a.lsCommand(), a.rmCommand(), a.searchCommand(), a.whereCommand(), a.modelCommand(), a.statusCommand(), a.peerCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.manCommand(), a.demoCommand(), a.debugCommand(),
 		},
 		Writer: a.ui.Out, ErrWriter: a.ui.Err,
 		Suggest:         true,
@@ -112,16 +123,23 @@ func (a *app) commands() *cli.App {
 	}
 }
 
-// strict has a command say what is wrong with its flags in our words.
-func strict(c *cli.Command) {
-	c.OnUsageError, c.HideHelpCommand = usageError, true
+// strict has a command say what is wrong with its flags in our words, and take over
+// what was set for good.
+func (a *app) strict(c *cli.Command) {
+	c.OnUsageError, c.HideHelpCommand, c.Before = usageError, true, a.settle
 	for _, sub := range c.Subcommands {
-		strict(sub)
+		a.strict(sub)
 	}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error {
-	return usage(strings.Replace(err.Error(), "flag provided but not defined: -", "there is no flag -", 1), "\"hffs --help\" lists the commands, \"hffs COMMAND --help\" the flags")
+func usageError(c *cli.Context, err error, _ bool) error {
+	hint := "\"hffs --help\" lists the commands, \"hffs COMMAND --help\" the flags"
+	if _, wrong, ok := strings.Cut(err.Error(), "not defined: -"); ok && c.Command != nil {
+		if near := nearFlag(c.Command.Flags, strings.TrimLeft(wrong, "-")); near != "" {
+			hint = "did you mean --" + near + "? " + hint
+		}
+	}
+	return usage(strings.Replace(err.Error(), "flag provided but not defined: -", "there is no flag -", 1), hint)
 }
 
 func unknown(c *cli.Context, name string) error {
@@ -167,7 +185,7 @@ func (a *app) config(c *cli.Context) (node.Config, error) {
 		Peers: c.StringSlice("peer"), Swarm: c.String("swarm"), NoMDNS: c.Bool("no-mdns"), Loopback: c.Bool("loopback"),
 		ShareGated: c.Bool("share-gated"),
 		Hub:        hub.Config{Endpoints: endpoints, Token: token(a.getenv, place.TokenPath), Offline: offline(a.getenv)},
-		Version:    Version, Log: a.logFor(c, slog.LevelError),
+		Version:    Version, Log: a.logFor(slog.LevelError),
 	}, nil
 }
 

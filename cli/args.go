@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"hffs/cache/ref"
 )
 
 // reorder lets flags stand anywhere, as people write them: the library parses
@@ -29,7 +32,7 @@ func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]st
 	if cmd == nil || cmd.SkipFlagParsing {
 		return args
 	}
-	if len(cmd.Subcommands) > 0 && len(args) > 1 {
+	if len(cmd.Subcommands) > 0 && len(args) > 1 && !strings.HasPrefix(args[1], "-") {
 		return append([]string{args[0]}, command(cmd.Subcommands, globals, args[1:], front)...)
 	}
 	flags, rest := split(cmd.Flags, globals, args[1:], wraps(cmd))
@@ -66,6 +69,10 @@ func split(own, globals []cli.Flag, args []string, first bool) (flags, rest []st
 			}
 			rest = append(rest, a)
 		default:
+			if short, n := repeated(a); n > 1 && named(own, a) == nil {
+				flags = append(flags, slices.Repeat([]string{short}, n)...)
+				continue
+			}
 			flags = append(flags, a)
 			if takesValue(own, a) && i+1 < len(args) {
 				i++
@@ -74,6 +81,15 @@ func split(own, globals []cli.Flag, args []string, first bool) (flags, rest []st
 		}
 	}
 	return flags, rest
+}
+
+// repeated takes a flag such as -vv apart.
+func repeated(arg string) (short string, n int) {
+	letters := arg[1:]
+	if letters[0] == '-' || strings.Trim(letters, letters[:1]) != "" {
+		return "", 0
+	}
+	return "-" + letters[:1], len(letters)
 }
 
 func takesValue(flags []cli.Flag, arg string) bool {
@@ -100,6 +116,18 @@ func named(flags []cli.Flag, arg string) cli.Flag {
 		}
 	}
 	return nil
+}
+
+// nearFlag is the name of the flag that may be meant by a name that is none; empty when
+// there is no such.
+func nearFlag(flags []cli.Flag, name string) (near string) {
+	least := len(name)
+	for _, f := range flags {
+		if far, ok := ref.Slip(name, f.Names()[0]); ok && far < least {
+			near, least = f.Names()[0], far
+		}
+	}
+	return near
 }
 
 func find(cmds []*cli.Command, name string) *cli.Command {

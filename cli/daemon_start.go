@@ -64,7 +64,7 @@ func (a *app) start(c *cli.Context) error {
 // alreadyUp says which node is there.
 func (a *app) alreadyUp(c *cli.Context, l node.Life) {
 	a.say(fmt.Sprintf("a node is running already: pid %d, for %s", l.PID, ui.Duration(time.Since(l.Began))))
-	if chosen := chosenFlags(c, nodeLifeFlags()); len(chosen) > 0 {
+	if chosen := a.chosenFlags(c, nodeLifeFlags()); len(chosen) > 0 {
 		a.say(strings.Join(chosen, " ") + " is left to it; \"hffs down\" ends it first")
 	}
 }
@@ -94,7 +94,7 @@ func (a *app) launch(c *cli.Context, cfg node.Config) (*background, error) {
 	if fi, err := out.Stat(); err == nil {
 		b.from = fi.Size()
 	}
-	b.cmd = exec.Command(self, upArgs(c, b.log)...)
+	b.cmd = exec.Command(self, a.upArgs(c, b.log)...)
 	b.cmd.Stdout, b.cmd.Stderr = out, out
 	b.cmd.Dir = cfg.Place.State
 	b.cmd.Env = a.environFor(cfg)
@@ -141,27 +141,29 @@ func (a *app) environFor(cfg node.Config) []string {
 	return environ.Apply(all, []environ.Var{
 		{Name: "HF_HOME", Value: cfg.Place.Home}, {Name: "HF_HUB_CACHE", Value: cfg.Place.Hub},
 		{Name: "HF_TOKEN_PATH", Value: cfg.Place.TokenPath}, {Name: "HFFS_HOME", Value: cfg.Place.State},
+		{Name: "HFFS_DETACH", Gone: true}, // done by now
 	})
 }
 
 // upArgs is the command line of "hffs up" with the flags of this one.
-func upArgs(c *cli.Context, log string) []string {
+func (a *app) upArgs(c *cli.Context, log string) []string {
 	var args []string
-	if c.Bool("verbose") {
-		args = append(args, "--verbose")
+	if a.verboseFrom == nil {
+		args = slices.Repeat([]string{"-v"}, max(0, a.verbose))
 	}
-	args = append(append(args, "up"), chosenFlags(c, nodeLifeFlags(), "log-file")...)
+	args = append(append(args, "up"), a.chosenFlags(c, nodeLifeFlags(), "log-file")...)
 	if log != "" {
 		args = append(args, "--log-file="+log)
 	}
 	return args
 }
 
-// chosenFlags are those flags that were set, as they are written.
-func chosenFlags(c *cli.Context, flags []cli.Flag, but ...string) (args []string) {
+// chosenFlags are those flags that are on the command line, as they are written: what was
+// set for good is so for the node as well.
+func (a *app) chosenFlags(c *cli.Context, flags []cli.Flag, but ...string) (args []string) {
 	for _, f := range flags {
 		name := f.Names()[0]
-		if !c.IsSet(name) || slices.Contains(but, name) {
+		if !a.given(c, name) || slices.Contains(but, name) {
 			continue
 		}
 		for _, v := range flagValues(c, name) {

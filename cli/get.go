@@ -60,7 +60,7 @@ func (a *app) get(c *cli.Context) error {
 		return err
 	}
 	defer done()
-	if _, running := engine.(*control.Client); running && limits.Up > 0 {
+	if _, running := engine.(*control.Client); running && a.given(c, "limit-up") {
 		say("--limit-up is left to the running node: it sends for this command")
 	}
 	told := 0

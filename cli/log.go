@@ -8,17 +8,19 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/urfave/cli/v2"
-
 	"hffs/cli/ui"
 )
 
-// logFor is a command's log: everything with --verbose, for whoever debugs;
+// logFor is a command's log: what is done with -v, everything with -vv, for whoever debugs;
 // otherwise only what a person should know, from the given level on, as a line
 // like any other that we say.
-func (a *app) logFor(c *cli.Context, from slog.Level) *slog.Logger {
-	if c.Bool("verbose") || truth(a.getenv("HFFS_DEBUG")) {
-		return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+func (a *app) logFor(from slog.Level) *slog.Logger {
+	if n := a.level(); n > 0 {
+		level := slog.LevelInfo
+		if n > 1 {
+			level = slog.LevelDebug
+		}
+		return slog.New(slog.NewTextHandler(a.ui.Err, &slog.HandlerOptions{Level: level}))
 	}
 	return slog.New(&plainLog{mu: new(sync.Mutex), out: a.ui.Err, from: from})
 }

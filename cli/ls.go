@@ -44,7 +44,7 @@ func (a *app) ls(c *cli.Context) error {
 		return err
 	}
 	if id == "" {
-		if c.IsSet("revision") {
+		if a.given(c, "revision") {
 			return usage("there is a revision and no repo", hintFor(c))
 		}
 		return a.lsRepos(c, cfg)

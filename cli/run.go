@@ -22,7 +22,7 @@ func (a *app) runCommand() *cli.Command {
 			"long as the program, for which the flags about nodes are. The program keeps its input and\n" +
 			"output, its terminal and the signals sent to it. While something is fetched, the last row\n" +
 			"of the terminal tells how it goes, and a line at the end what came from whom; where\n" +
-			"standard error is no terminal nothing is told, except with --verbose.\n\n" +
+			"standard error is no terminal nothing is told, except with -v.\n\n" +
 			"Programs wait until the node has a file, for a day if need be (HF_HUB_ETAG_TIMEOUT,\n" +
 			"HF_HUB_DOWNLOAD_TIMEOUT), and take no other way to it (HF_HUB_DISABLE_XET); \"hffs env\"\n" +
 			"prints all of the environment. HF_HUB_OFFLINE keeps them from asking even the node.\n\n" +
@@ -73,7 +73,7 @@ func (a *app) through(c *cli.Context, program child, n environ.Node, engine cont
 
 // throughOwn runs the program with a node that lives as long.
 func (a *app) throughOwn(c *cli.Context, program child, cfg node.Config) error {
-	if c.Bool("verbose") {
+	if a.level() > 0 {
 		cfg.Say = a.say // else the terminal is the program's
 	}
 	n, err := a.newNode(cfg)
@@ -105,7 +105,7 @@ func nodeAt(p control.Place) environ.Node {
 func (a *app) leftToNode(c *cli.Context) {
 	var names []string
 	for _, name := range []string{"share-gated", "limit-down", "limit-up", "limit-hub"} {
-		if c.IsSet(name) {
+		if a.given(c, name) {
 			names = append(names, "--"+name)
 		}
 	}
@@ -126,11 +126,11 @@ func (a *app) warnOffline() {
 
 // watch shows what the node fetches, until it is stopped.
 func (a *app) watch(c *cli.Context, cache string, status func(context.Context) (control.Status, error)) (stop func()) {
-	if c.Bool("quiet") || !a.ui.ErrTTY && !c.Bool("verbose") {
+	if c.Bool("quiet") || !a.ui.ErrTTY && a.level() == 0 {
 		return func() {}
 	}
 	w := newWatcher(ui.NewFooter(a.ui, ui.Options{}), cache)
-	if c.Bool("verbose") {
+	if a.level() > 0 {
 		w.each = a.say
 	}
 	return w.start(status)

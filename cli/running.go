@@ -19,9 +19,10 @@ import (
 )
 
 // running finds a running node for a command's work, unless the command's flags
-// choose a swarm: a running node has chosen.
+// choose a swarm: a running node has chosen. A swarm that was set for good is not such a
+// choice, for the node was started with it.
 func (a *app) running(ctx context.Context, c *cli.Context, cfg node.Config) (*control.Place, *control.Client) {
-	if c.IsSet("peer") || c.IsSet("swarm") || c.IsSet("no-mdns") || c.IsSet("loopback") {
+	if a.given(c, "peer") || a.given(c, "swarm") || a.given(c, "no-mdns") || a.given(c, "loopback") {
 		return nil, nil
 	}
 	for _, p := range a.lasting(cfg) {

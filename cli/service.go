@@ -75,7 +75,7 @@ func (a *app) manager(c *cli.Context, cfg node.Config) (manager, []string, error
 			left = append(left, v.Name)
 		}
 	}
-	spec := service.Spec{Program: self, Args: upArgs(c, log), Env: vars}
+	spec := service.Spec{Program: self, Args: a.upArgs(c, log), Env: vars}
 	return managerFor(runtime.GOOS, a.getenv, home, cfg.Place.State, os.Getuid(), spec), left, nil
 }
 

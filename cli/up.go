@@ -54,7 +54,7 @@ func (a *app) up(c *cli.Context) error {
 	if err := checkPorts(c); err != nil {
 		return err
 	}
-	cfg.Log = a.logFor(c, slog.LevelWarn)
+	cfg.Log = a.logFor(slog.LevelWarn)
 	cfg.Port, cfg.APIPort, cfg.Bind, cfg.Name = c.Int("port"), c.Int("api-port"), c.String("bind"), c.String("name")
 	cfg.Say = a.say
 	if path := c.String("log-file"); path != "" {

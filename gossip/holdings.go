@@ -162,3 +162,6 @@ func decodeNear(b []byte) (out []ref.Repo, err error) {
 	}
 	return out, nil
 }
+
+// Repos are those of which the others have something, in no order.
+func (s *Swarm) Repos() []ref.Repo { return s.table.Repos() }

@@ -50,11 +50,18 @@ func (e *storeError) Unwrap() error { return e.err }
 
 // bufferLen is how much an errand takes in at once, in bytes: large enough that
 // reading and writing cost few calls, and small enough for the caches of processors.
-const bufferLen = 512 << 10
+// Where many files are fetched at once it is what a chunk may have, so that memory stays
+// bounded.
+const (
+	bufferLen = 512 << 10
+	fewFiles  = 4
+)
 
 // Buffers and hashers, which take 11 KB, outlive errands.
 var (
 	buffers = sync.Pool{New: func() any { b := make([]byte, bufferLen); return &b }}
+	smalls  = sync.Pool{New: func() any { b := make([]byte, chunk.FixedLen); return &b }}
+	tinies  = sync.Pool{New: func() any { b := make([]byte, chunk.MaxLen); return &b }}
 	hashers = sync.Pool{New: func() any { return chunk.NewHasher() }}
 )
 
@@ -74,8 +81,9 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 	defer body.Close()
 	hasher := hashers.Get().(*chunk.Hasher)
 	defer hashers.Put(hasher)
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	pool := f.pool()
+	buf := pool.Get().(*[]byte)
+	defer pool.Put(buf)
 	in := verify.NewReader(&flow{r: body, errand: e}, e.source.Name(), hasher, *buf)
 	for i := e.task.Span.First; i < int(e.end.Load()); {
 		*under = f.hearsay.chosen()
@@ -96,6 +104,24 @@ func (f *fetch) carryAll(ctx context.Context, e *errand, under **chunk.Map) erro
 		}
 	}
 	return nil
+}
+
+// pool is where an errand gets its buffer from.
+func (f *fetch) pool() *sync.Pool {
+	switch {
+	case f.t.flying() <= fewFiles:
+		return &buffers
+	case f.m.Step() == 0:
+		return &tinies
+	}
+	return &smalls
+}
+
+// flying is how many fetches are under way.
+func (t *Transfer) flying() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.flights)
 }
 
 // compare holds chunks from i on against what the fellow that sends them has told of

@@ -39,6 +39,9 @@ const (
 // stepBack lowers the calling thread. It is only a wish, so faults do not matter.
 func stepBack() {
 	tid := unix.Gettid()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice)
+	// The call counts backwards from 20. Whoever stands further back stays there.
+	if now, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-now < backgroundNice {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice)
+	}
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioOfProcess, uintptr(tid), ioIdle)
 }

@@ -45,17 +45,25 @@ func apart(a, b Repo) (far int, ok bool) {
 	if a.Type != b.Type {
 		far = otherType
 	}
-	slips := len(x)/8 + 1
 	switch {
 	case x == y:
 		return far, true
 	case path.Base(x) == path.Base(y):
 		return far + otherOwner, true
-	case max(len(x), len(y))-min(len(x), len(y)) > slips:
+	}
+	n, ok := Slip(x, y)
+	return far + n, ok
+}
+
+// Slip is how far two words are apart, where a slip of the hand may have made one of the
+// other.
+func Slip(a, b string) (far int, ok bool) {
+	slips := len(a)/8 + 1
+	if max(len(a), len(b))-min(len(a), len(b)) > slips {
 		return 0, false
 	}
-	n := distance(x, y)
-	return far + n, n <= slips
+	far = distance(a, b)
+	return far, far <= slips
 }
 
 // distance is the least number of bytes to insert, remove or change, or of neighbours

@@ -30,6 +30,7 @@ func NewServer(engine Engine, key string, explain func(error) *Error) *Server {
 	s.mux.HandleFunc("GET "+pathStatus, s.status)
 	s.servePeers()
 	s.serveModels()
+	s.serveNames()
 	s.serveOrders()
 	s.mux.HandleFunc("POST "+pathStop, s.stop)
 	return s

@@ -11,6 +11,7 @@
 //	GET  /control/v1/status  → Status
 //	GET  /control/v1/peers   → Peers; see [PeerLister]
 //	POST /control/v1/remove  and search, shared: see [Models]
+//	POST /control/v1/names   NamesAsk → Names; see [Namer]
 //	POST /control/v1/stop    → nothing; see [Stopper]
 package control
 

@@ -97,7 +97,7 @@ func TestModelNeverSeenAndNoHub(t *testing.T) {
 	}
 	nodes := map[*Host]*Process{}
 	for _, a := range away {
-		nodes[a.host] = a.host.Up("--verbose")
+		nodes[a.host] = a.host.Up("-vv")
 	}
 	meet(t, 10*time.Second, 3, l.Hosts...)
 	for _, a := range away {
@@ -163,7 +163,7 @@ func TestNeighboursDisagree(t *testing.T) {
 	hub := l.NewHub(modelArgs(repo)...)
 	a, b, c, seen := l.Hosts[0], l.Hosts[1], l.Hosts[2], l.Hosts[3]
 	for _, h := range []*Host{b, c, seen} {
-		h.Up("--verbose")
+		h.Up("-vv")
 	}
 	first := get(t, b, repo, "config.json")
 	get(t, seen, repo, "tokenizer.json")
@@ -171,7 +171,7 @@ func TestNeighboursDisagree(t *testing.T) {
 		`{"repo":"acme/moving","revision":"main","synthetic":{"config.json":"700@77","tokenizer.json":"4000@78"}}`)).Commit
 	require.NotEqual(t, first.Commit, second)
 	require.Equal(t, second, get(t, c, repo, "config.json").Commit)
-	fresh := a.Up("--verbose")
+	fresh := a.Up("-vv")
 	meet(t, 10*time.Second, 3, l.Hosts...)
 	passedOn(t, a.As("asker"), repo, "config.json", "--revision", second)
 	knowsFiles(t, 1, a, seen)

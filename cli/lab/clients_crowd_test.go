@@ -61,7 +61,7 @@ func TestEightClientsAtOnce(t *testing.T) {
 	l := New(t, Options{Hosts: 1, Rate: "200mbit"})
 	hub := crowdHub(l, size, own, shared)
 	a, all := l.Hosts[0], clients(t)
-	a.Up("--verbose")
+	a.Up("-vv")
 	for _, file := range []string{own, shared} {
 		t.Run(file, func(t *testing.T) {
 			told := filepath.Join(t.TempDir(), "go")
@@ -123,7 +123,7 @@ func TestClientIsKilled(t *testing.T) {
 	all := clients(t)
 	hub := crowdHub(l, size, all[0].big, all[1].big)
 	a := l.Hosts[0]
-	a.Up("--verbose")
+	a.Up("-vv")
 	for i, home := range []string{"client", ""} { // one has a cache of its own, one the node's
 		c := all[i]
 		t.Run(c.version, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestNodeIsKilledUnderItsClients(t *testing.T) {
 	all := clients(t)
 	hub := crowdHub(l, size, bigFile)
 	a := l.Hosts[0]
-	node := a.Up("--verbose")
+	node := a.Up("-vv")
 	told := filepath.Join(t.TempDir(), "go")
 	var procs []*Process
 	for _, c := range all {
@@ -170,7 +170,7 @@ func TestNodeIsKilledUnderItsClients(t *testing.T) {
 	etag := etagAtHub(t, a, bigRepo, bigFile)
 	halfway(t, a, a.Received(), size/2)
 	node.Kill()
-	node = a.Up("--verbose", "--api-port", "7768")
+	node = a.Up("-vv", "--api-port", "7768")
 	for i, c := range all {
 		if !c.newest {
 			require.NotZero(t, procs[i].Wait(Limit), "it gives up: %s", procs[i].report())
@@ -220,7 +220,7 @@ func TestRun(t *testing.T) {
 					defer a.Rate("")
 				}
 				node := a.As(c.version + "-node")
-				up := node.Up("--verbose")
+				up := node.Up("-vv")
 				defer up.Stop()
 				meet(t, 5*time.Second, 1, node)
 				announced(t, node, b, bigRepo, c.big)
@@ -244,7 +244,7 @@ func TestRangeFarAhead(t *testing.T) {
 	sums := map[string][]string{}
 	for _, c := range all {
 		node := a.As(c.version)
-		up := node.Up("--verbose", "--limit-hub", "20MB/s") // all of it would take ten seconds
+		up := node.Up("-vv", "--limit-hub", "20MB/s") // all of it would take ten seconds
 		before := a.Received()
 		r := node.asking("client").Run(c.python, "-c", part, bigRepo, c.big, fmt.Sprint(bigSize))
 		came := a.Received() - before

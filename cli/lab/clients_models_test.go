@@ -39,7 +39,7 @@ func TestTransformers(t *testing.T) {
 	} {
 		t.Run(story.version, func(t *testing.T) {
 			node := a.As(story.version)
-			defer node.Up("--verbose").Stop()
+			defer node.Up("-vv").Stop()
 			meet(t, 5*time.Second, 1, node)
 			announced(t, node, b, realRepo, "model.safetensors")
 			sent := hub.AllBytes()
@@ -84,7 +84,7 @@ func TestDatasets(t *testing.T) {
 	l := New(t, Options{Hosts: 2, NoRoute: true})
 	hub := l.NewHub("--dir", dir, "--xet")
 	a, b := l.Hosts[0], l.Hosts[1]
-	a.Up("--verbose")
+	a.Up("-vv")
 	b.Up()
 	get(t, b, table, parquet, "--repo-type", "dataset")
 	meet(t, 5*time.Second, 1, a)

@@ -244,7 +244,7 @@ func TestHuggingfaceHub(t *testing.T) {
 // cold has the client, with a cache of its own, ask a node that has nothing.
 func (c client) cold(t *testing.T, hub *Hub, a *Host) {
 	node := a.As(c.version + "-cold")
-	defer node.Up("--verbose").Stop()
+	defer node.Up("-vv").Stop()
 	sent := hub.AllBytes()
 	r := read[reportJSON](t, node.asking("client").Run(c.python, script(t, "client.py"), bigRepo, c.big))
 	c.check(t, r, true)
@@ -259,7 +259,7 @@ func (c client) cold(t *testing.T, hub *Hub, a *Host) {
 // node's own cache, then one without hf_xet that has a cache of its own.
 func (c client) near(t *testing.T, hub *Hub, a, b *Host) {
 	node := a.As(c.version)
-	up := node.Up("--verbose")
+	up := node.Up("-vv")
 	defer up.Stop()
 	meet(t, 5*time.Second, 1, node)
 	announced(t, node, b, bigRepo, c.big)

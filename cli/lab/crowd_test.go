@@ -116,7 +116,7 @@ func TestOneLiesAndOneCrawls(t *testing.T) {
 	l := New(t, Options{Hosts: 6})
 	hub := l.NewHub(append(synthetic(bigRepo, "flip.bin", size), "--xet")...)
 	a, honest, slow, c := l.Hosts[0], l.Hosts[1], l.Hosts[4], l.Hosts[5]
-	node := a.Up("--verbose")
+	node := a.Up("-vv")
 	for _, h := range l.Hosts[1:5] {
 		h.Up()
 		get(t, h, bigRepo, "flip.bin")

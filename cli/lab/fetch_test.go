@@ -20,7 +20,7 @@ func twoHolders(t *testing.T, o Options, size int64) (*Lab, *Hub) {
 	l := New(t, Options{Hosts: o.Hosts})
 	hub := l.NewHub(synthetic(bigRepo, bigFile, size)...)
 	for _, h := range l.Hosts[1:3] {
-		h.Up("--verbose")
+		h.Up("-vv")
 		get(t, h, bigRepo, bigFile)
 	}
 	b, c := l.Hosts[1], l.Hosts[2]

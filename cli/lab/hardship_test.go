@@ -153,7 +153,7 @@ func TestLyingPeers(t *testing.T) {
 	l := New(t, Options{Hosts: 3})
 	l.NewHub(synthetic("acme/tiny", "model.safetensors", 3<<20)...)
 	a, b, c := l.Hosts[0], l.Hosts[1], l.Hosts[2]
-	node := a.Up("--verbose")
+	node := a.Up("-vv")
 	b.Up()
 	meet(t, 5*time.Second, 1, a, b)
 	kinds := []string{"absurd", "noise", "endless", "bomb", "silent"}

@@ -25,7 +25,7 @@ func TestLiesAboutChunks(t *testing.T) {
 	hub := l.NewHub(args...)
 	a, honest := l.Hosts[0], l.Hosts[1]
 	honest.Up()
-	node := a.Up("--verbose")
+	node := a.Up("-vv")
 	for _, kind := range kinds {
 		get(t, honest, bigRepo, kind+".bin")
 	}

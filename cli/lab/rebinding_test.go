@@ -11,7 +11,7 @@ import (
 func TestWebPagesAreRefused(t *testing.T) {
 	l := New(t, Options{Hosts: 1})
 	hub := l.NewHub(modelArgs("acme/tiny")...)
-	node := l.Hosts[0].Up("--verbose")
+	node := l.Hosts[0].Up("-vv")
 	h, at := tool(t, node, "browser"), asHub(t, node)
 	config, info := at+"/acme/tiny/resolve/main/config.json", at+"/api/models/acme/tiny"
 	port := at[len("http://127.0.0.1"):]

@@ -31,7 +31,7 @@ func newRush(t *testing.T, hosts int, size int64, args ...string) *rush {
 func (r *rush) up() {
 	r.Helper()
 	for _, h := range r.lab.Hosts {
-		h.Up("--verbose")
+		h.Up("-vv")
 	}
 	meet(r.T, 20*time.Second, len(r.lab.Hosts)-1, r.lab.Hosts...)
 }

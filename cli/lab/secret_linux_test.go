@@ -50,7 +50,7 @@ func newSecrets(t *testing.T) *secrets {
 	a.Env["HF_ENDPOINT"] += ",http://" + s.b.Addr
 	s.ear = s.sniffed(strings.Join([]string{secretToken, wrongToken, stranger, decoy}, " "))
 	s.ear.WaitFor("listening", 10*time.Second)
-	s.a = a.Up("--verbose")
+	s.a = a.Up("-vv")
 	s.b.Up()
 	meet(t, 10*time.Second, 1, a, s.b)
 	return s
@@ -194,7 +194,7 @@ func (s *secrets) without() {
 			}
 		}
 		s.a.Stop()
-		s.a = s.Hosts[0].Up("--verbose")
+		s.a = s.Hosts[0].Up("-vv")
 	}
 }
 
@@ -233,7 +233,7 @@ func (s *secrets) kept(atHub []Sent) {
 	for _, token := range []string{secretToken, wrongToken, stranger} {
 		require.False(s, s.ear.Said("Seen: "+token), "on a cable, readable for all")
 		for _, p := range s.procs {
-			require.False(s, strings.HasSuffix(p.name, " up --verbose") && p.Said(token), "in a node's log")
+			require.False(s, strings.HasSuffix(p.name, " up -vv") && p.Said(token), "in a node's log")
 		}
 	}
 }

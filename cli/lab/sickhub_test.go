@@ -64,7 +64,7 @@ func TestSickHub(t *testing.T) {
 	for _, a := range ailments {
 		want[a.file] = sumOf(t, get(t, l.Hosts[1], sickRepo, a.file).Path)
 	}
-	node := l.Hosts[0].Up("--verbose")
+	node := l.Hosts[0].Up("-vv")
 	var jobs []job
 	var faults []faultJSON
 	unbroken := map[string]bool{}

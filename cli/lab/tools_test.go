@@ -36,7 +36,7 @@ func neighbour(t *testing.T) (hub *Hub, node *Process, held map[string]gotJSON) 
 		repo, file, _ := strings.Cut(f, " ")
 		held[file] = get(t, b, repo, file)
 	}
-	node = a.Up("--verbose")
+	node = a.Up("-vv")
 	meet(t, 5*time.Second, 1, a)
 	for _, g := range held {
 		announced(t, a, b, g.Repo, g.File)

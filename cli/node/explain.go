@@ -100,7 +100,10 @@ func explainHub(err error) *control.Error {
 func explainStorage(err error) *control.Error {
 	var space *cache.SpaceError
 	var locked *cache.NotWritableError
+	var name *cache.NameError
 	switch {
+	case errors.As(err, &name):
+		return &control.Error{Code: control.CodeStorage, Message: name.Error(), Hint: "the other files of the repo can be had: leave this one out with --exclude"}
 	case errors.As(err, &locked):
 		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the cache must be writable for you; HF_HUB_CACHE and HFFS_HOME choose other folders"}
 	case errors.As(err, &space):

@@ -2,6 +2,7 @@ package node
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,6 +119,30 @@ func TestWhatMayHaveBeenMeant(t *testing.T) {
 	found, err := b.Search(t.Context(), control.SearchAsk{Repo: "org/modle"})
 	require.NoError(t, err)
 	require.Equal(t, []control.NamedRepo{{Repo: repo.ID, RepoType: "model"}}, found.Near)
+}
+
+func TestNamesForWhoTypes(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	a, _ := l.up(t.TempDir())
+	b, _ := l.up(t.TempDir())
+	l.peers(b, 1)
+	_, err := a.Get(t.Context(), ask, nil)
+	require.NoError(t, err)
+	l.shares(a)
+	c := client(t, b)
+	require.Eventually(t, func() bool {
+		names, err := c.Names(t.Context(), control.NamesAsk{})
+		return err == nil && slices.Contains(names.Repos, control.NamedRepo{Repo: repo.ID, RepoType: "model"})
+	}, 10*time.Second, 20*time.Millisecond)
+	names, err := c.Names(t.Context(), control.NamesAsk{Repo: repo.ID})
+	require.NoError(t, err)
+	require.Contains(t, names.Files, ask.File)
+	names, err = c.Names(t.Context(), control.NamesAsk{Repo: "org/nothing"})
+	require.NoError(t, err)
+	require.Empty(t, names.Files)
+	_, err = c.Names(t.Context(), control.NamesAsk{Repo: "../x"})
+	require.Equal(t, control.CodeUsage, failureOf(t, err).Code)
 }
 
 func TestReadingLingers(t *testing.T) {

@@ -15,6 +15,9 @@ import (
 	"hffs/cli/control"
 )
 
+// SettingsName is the file in a state folder with what the user has set for good.
+const SettingsName = "hffs.toml"
+
 // TaskName is the file in a state folder by which Windows was told of the service.
 const TaskName = "service-task.xml"
 
@@ -32,7 +35,7 @@ var (
 	ourFiles = []string{
 		"cache.db", "cache.db.damaged", "node-id", lockName, startLock, "control.json", "control.json.tmp",
 		"access.json", "access.json.*.tmp", "peers.json", "peers.json.*.tmp",
-		"added-peers.json", "added-peers.json.lock", "added-peers.json.*.tmp", "daemon*.log", "daemon*.log.1", TaskName,
+		"added-peers.json", "added-peers.json.lock", "added-peers.json.*.tmp", "daemon*.log", "daemon*.log.1", TaskName, SettingsName,
 	}
 	ourFolders = map[string][]string{
 		"index":       {"maps", "maps.new", "table", "table.new", "run-*"},
@@ -52,7 +55,7 @@ func Belongings(state string) (ours, others []string, err error) {
 }
 
 func beenHere(state string) bool {
-	for _, name := range []string{"node-id", "cache.db", lockName, startLock, "get-1/" + lockName} {
+	for _, name := range []string{"node-id", "cache.db", lockName, startLock, SettingsName, "get-1/" + lockName} {
 		if _, err := os.Lstat(filepath.Join(state, name)); err == nil {
 			return true
 		}

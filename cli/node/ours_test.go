@@ -36,7 +36,7 @@ func TestBelongings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	mine := strings.Fields("access.json cache.db control.json daemon-2.log daemon.log daemon.log.1 get-1/cache.db get-1/in-use.lock get-1/index/maps " +
-		"in-use.lock index/maps index/run-12 index/table node-2/access.json.12.tmp node-2/node-id node-id peers.json start.lock")
+		"hffs.toml in-use.lock index/maps index/run-12 index/table node-2/access.json.12.tmp node-2/node-id node-id peers.json start.lock")
 	theirs := strings.Fields("cache.db.bak get-rich.txt index/notes node-2/photo.jpg node_modules/x notes.txt")
 	lay(t, dir, append(mine, theirs...)...)
 	ours, others, err := Belongings(dir)

@@ -53,8 +53,11 @@ func (e *engine) resolved(ctx context.Context, f ref.File, r transfer.Resolved) 
 	if r.Stale {
 		return
 	}
-	if !ref.IsCommit(f.Revision) && // which may have been known here
-		caller.Token(ctx, e.own) == "" {
+	anonymous := !ref.IsCommit(f.Revision) && // which may have been known here
+		caller.Token(ctx, e.own) == ""
+	// Where there are mirrors one of them may have answered: that is no word against what
+	// the Hub has said, or what somebody needed a token for.
+	if anonymous && (len(e.hub.Endpoints()) == 1 || !e.access.Known(r.Entry.Repo)) {
 		e.access.Learned(r.Entry.Repo, true)
 	}
 	e.learnList(ctx, r.Entry)

@@ -419,3 +419,13 @@ func FuzzRead(f *testing.F) {
 		require.NoError(t, New(Config{Hub: newStub()}).read(again))
 	})
 }
+
+func TestWhatNeighboursHandOutServesWithoutTheHub(t *testing.T) {
+	hub := newStub()
+	hub.away = true
+	bubble(t, Config{Hub: hub}, func(t *testing.T, b *Book) {
+		require.NoError(t, b.May(caller.With(t.Context(), ""), demo))
+		b.Heard(demo)
+		require.NoError(t, b.May(caller.With(t.Context(), ""), demo), "also once it is known where it comes from")
+	})
+}

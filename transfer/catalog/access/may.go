@@ -138,7 +138,8 @@ func (b *Book) without(p pair) bool {
 		return true
 	}
 	if b.cfg.Own == "" {
-		return b.repos[p.repo] == nil
+		f := b.repos[p.repo]
+		return f == nil || f.is == heard
 	}
 	return p.mark == b.own && !b.refusals.Contains(p)
 }
