@@ -24,11 +24,13 @@ const (
 
 func TestFetcherIsKilledTwentyTimes(t *testing.T) {
 	t.Run("fetching from the Hub", func(t *testing.T) {
+		t.Parallel() // their lines are slow
 		l := New(t, Options{Hosts: 1, Rate: killRate})
 		l.NewHub(synthetic(bigRepo, bigFile, killSize)...)
 		killTwentyTimes(t, l.Hosts[0])
 	})
 	t.Run("fetching from a peer", func(t *testing.T) {
+		t.Parallel()
 		l := New(t, Options{Hosts: 2, Rate: killRate})
 		l.NewHub(synthetic(bigRepo, bigFile, killSize)...)
 		holder := l.Hosts[1]

@@ -53,6 +53,7 @@ func known(t *testing.T, h *Host) (p peersJSON) {
 // TestAddedPeerAcrossSubnets: nobody hears the other's multicast. One word on one of the
 // machines brings them together, and after the end of either again.
 func TestAddedPeerAcrossSubnets(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := New(t, Options{Hosts: 4})
 	a, b, c, router := l.Hosts[0], l.Hosts[1], l.Hosts[2], l.Hosts[3]
 	route(l, router, b)
@@ -198,6 +199,7 @@ func TestDoctorFindsMulticastCut(t *testing.T) {
 }
 
 func TestDoctorFindsBlockedPorts(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := New(t, Options{Hosts: 2})
 	a, b := l.Hosts[0], l.Hosts[1]
 	l.NewHub()
@@ -232,6 +234,7 @@ func TestDoctorFindsBlockedPorts(t *testing.T) {
 // TestDoctorDoesNotHang: the Hub and a peer take connections and say nothing, and there
 // is no name server.
 func TestDoctorDoesNotHang(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := New(t, Options{Hosts: 2})
 	a, b := l.Hosts[0], l.Hosts[1]
 	hub := l.NewHub()

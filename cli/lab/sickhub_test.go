@@ -58,6 +58,7 @@ var crises = map[string]struct {
 // Whatever the Hub does, a client ends with the right file or with an error that says
 // why: never with another file, or a part of one.
 func TestSickHub(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := New(t, Options{Hosts: 2})
 	hub := l.NewHub(sickArgs()...)
 	want := map[string]string{}
@@ -139,6 +140,7 @@ func (a ailment) shown(t *testing.T, r reply, want, log string) {
 // when the same is asked for twice. A client has most of it by then, and comes back for
 // the rest.
 func TestWrongBytesAreNotMadeWhole(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := New(t, Options{Hosts: 2})
 	const repo, some = "acme/flips", 24
 	var args []string

@@ -129,6 +129,27 @@ func (n *Node) announce(ctx context.Context) error {
 	}
 }
 
+// withheldLook is how often it is looked whether something is not shared that could be.
+const withheldLook = 5 * time.Second
+
+// withheld tells the user, once, of repos that are not shared since nobody can say
+// whether they are public.
+func (n *Node) withheld(ctx context.Context) error {
+	look := time.NewTicker(withheldLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+		if k := n.access.Withheld(); k > 0 {
+			n.cfg.Say(count(k, "repo") + " not shared for now: the Hub cannot be asked whether they are public; --share-gated shares all")
+			return nil
+		}
+	}
+}
+
 func holdings(h cache.Holdings) manifest.Holdings {
 	out := manifest.Holdings{Partials: h.Partials}
 	for _, s := range h.Snapshots {

@@ -192,6 +192,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.finder.Find(live, n.join(live)) })
 	g.Go(func() error { return n.announce(live) })
 	g.Go(func() error { return n.access.Run(live) })
+	g.Go(func() error { return n.withheld(live) })
 	g.Go(func() error { return n.report(live) })
 	g.Go(serve(live, n.door, n.doors.door))
 	g.Go(serve(live, n.api, n.doors.api))

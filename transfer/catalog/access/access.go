@@ -81,6 +81,7 @@ type Book struct {
 	queue  []ref.Repo
 	queued map[ref.Repo]bool
 	quiet  time.Time // until when the Hub is taken to be out of reach
+	away   bool      // it did not answer Run's last question
 
 	grants   *simplelru.LRU[pair, time.Time] // when the Hub said yes
 	refusals *simplelru.LRU[pair, refusal]

@@ -136,6 +136,20 @@ func TestNothingIsSharedUntilTheHubShowsItToEverybody(t *testing.T) {
 	}
 }
 
+func TestItIsKnownWhatIsWithheldForWantOfAnAnswer(t *testing.T) {
+	hub := newStub()
+	hub.change(func(s *stub) { s.away = true })
+	bubble(t, Config{Hub: hub}, func(t *testing.T, b *Book) {
+		require.False(t, b.Shared(demo))
+		require.False(t, b.Shared(gated))
+		time.Sleep(time.Minute)
+		require.Equal(t, 2, b.Withheld())
+		hub.change(func(s *stub) { s.away = false })
+		time.Sleep(5 * time.Minute)
+		require.Zero(t, b.Withheld())
+	})
+}
+
 func TestWhatCameFromNeighboursIsPassedOnUntilTheHubSaysNo(t *testing.T) {
 	hub := newStub()
 	hub.change(func(s *stub) { s.away = true })

@@ -37,7 +37,9 @@ func (b *Book) Run(ctx context.Context) error {
 		wait, asked := pace, false
 		if repo, ok := b.next(); ok {
 			asked = true
-			if _, err := b.ask(ctx, repo); err != nil && ctx.Err() == nil {
+			_, err := b.ask(ctx, repo)
+			b.setAway(err != nil && ctx.Err() == nil)
+			if err != nil && ctx.Err() == nil {
 				b.cfg.Log.Debug("asked whether a repo is public", "repo", repo, "rest", rest, "err", err)
 				b.enqueue(repo) // after all others
 				wait, rest = rest, min(2*rest, restMost)
@@ -49,6 +51,26 @@ func (b *Book) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (b *Book) setAway(away bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = away
+}
+
+// Withheld is how many repos are not shared for no other reason than that the Hub cannot
+// be asked about them.
+func (b *Book) Withheld() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for repo := range b.queued {
+		if b.away && !b.cfg.ShareAll && !b.sharedAs(b.repos[repo]) {
+			n++
+		}
+	}
+	return n
 }
 
 // pause waits for the time to ask again, or for something to ask; false at the end.
