@@ -100,7 +100,13 @@ func reusedBytes(got control.Got) (n int64) {
 // display is a download's progress as the terminal shows it.
 func display(ask control.Ask, p control.Progress) ui.State {
 	s := ui.State{File: ask.File, Done: p.Done, Total: p.Total, Phase: p.Phase}
-	for _, src := range p.Sources {
+	addSources(&s, p.Sources)
+	return s
+}
+
+// addSources tells who has brought how much.
+func addSources(s *ui.State, sources []control.Source) {
+	for _, src := range sources {
 		switch src.Kind {
 		case "peer":
 			s.LAN += src.Bytes
@@ -114,7 +120,6 @@ func display(ask control.Ask, p control.Progress) ui.State {
 		}
 		s.Sources = append(s.Sources, ui.SourceState{Name: src.Name, Kind: src.Kind, Bytes: src.Bytes, Rate: src.Rate})
 	}
-	return s
 }
 
 func printJSON(s ui.Streams, v any) error {

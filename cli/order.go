@@ -138,20 +138,7 @@ func displayMany(o control.Order, p control.OrderProgress) ui.State {
 	} else {
 		s.Phase = p.Phase
 	}
-	for _, src := range p.Sources {
-		switch src.Kind {
-		case "peer":
-			s.LAN += src.Bytes
-			if src.Active {
-				s.Peers++
-			}
-		case "hub":
-			s.Hub += src.Bytes
-		default:
-			s.Local += src.Bytes
-		}
-		s.Sources = append(s.Sources, ui.SourceState{Name: src.Name, Kind: src.Kind, Bytes: src.Bytes, Rate: src.Rate})
-	}
+	addSources(&s, p.Sources)
 	for _, a := range p.Active {
 		s.Parts = append(s.Parts, ui.PartState{Name: a.File, Done: a.Done, Total: a.Total})
 	}

@@ -55,7 +55,3 @@ func (t *Transfer) failedLately(etag ref.ETag) error {
 	}
 	return t.failures[i].err
 }
-
-// Spoilt says whether wrong bytes of a blob may have been handed out lately, so that who
-// has got some of it must begin anew.
-func (t *Transfer) Spoilt(etag ref.ETag) bool { return t.isSpoilt(etag) }

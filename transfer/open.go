@@ -186,7 +186,9 @@ func (t *Transfer) spoil(etag ref.ETag) {
 	t.spoilt[etag] = now
 }
 
-func (t *Transfer) isSpoilt(etag ref.ETag) bool {
+// Spoilt says whether wrong bytes of a blob may have been handed out lately, so that who
+// has got some of it must begin anew.
+func (t *Transfer) Spoilt(etag ref.ETag) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at, ok := t.spoilt[etag]

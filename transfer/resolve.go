@@ -11,6 +11,7 @@ import (
 
 	"hffs/cache"
 	"hffs/cache/ref"
+	"hffs/transfer/catalog"
 	"hffs/transfer/hub"
 )
 
@@ -207,7 +208,7 @@ func (r *Resolver) newerElsewhere(ctx context.Context, f ref.File, own Claim, re
 	for _, c := range claims {
 		if c.Entry.Commit != own.Entry.Commit && c.Learnt.After(own.Learnt) {
 			text := fmt.Sprintf("%s knows a newer %s, %.8s, learnt %s; take it with --revision %s",
-				c.From, f.Revision, c.Entry.Commit, ago(r.now().Sub(c.Learnt)), c.Entry.Commit)
+				c.From, f.Revision, c.Entry.Commit, catalog.Ago(r.now().Sub(c.Learnt)), c.Entry.Commit)
 			res.Notes = append(res.Notes, Note{Source: c.From, Text: text, Conflict: true})
 			break
 		}
@@ -268,7 +269,7 @@ func (r *Resolver) stale(f ref.File, c Claim, hubErr error) Resolved {
 	if ref.IsCommit(f.Revision) {
 		text = fmt.Sprintf("the Hub cannot be asked; the hash of %s is as %s states it", f.Path, c.From)
 	} else if !c.Learnt.IsZero() {
-		text += fmt.Sprintf(" %s, says %s", ago(r.now().Sub(c.Learnt)), c.From)
+		text += fmt.Sprintf(" %s, says %s", catalog.Ago(r.now().Sub(c.Learnt)), c.From)
 	} else {
 		text += ", says " + c.From
 	}
@@ -280,22 +281,4 @@ func (r *Resolver) now() time.Time {
 		return r.Now()
 	}
 	return time.Now()
-}
-
-func ago(d time.Duration) string {
-	n, unit := 0, ""
-	switch {
-	case d < time.Minute:
-		n, unit = max(1, int(d.Seconds())), "second"
-	case d < time.Hour:
-		n, unit = int(d.Minutes()), "minute"
-	case d < 48*time.Hour:
-		n, unit = int(d.Hours()), "hour"
-	default:
-		n, unit = int(d.Hours()/24), "day"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s ago", n, unit)
 }

@@ -85,7 +85,7 @@ func (s *Stream) Send(ctx context.Context, w io.Writer, off, n int64) (int64, er
 	if n > short || off == 0 {
 		g.most = max(0, s.entry.Blob.Size-heldBack)
 	}
-	if off > 0 && g.end == s.entry.Blob.Size && s.t.isSpoilt(s.entry.Blob.ETag) {
+	if off > 0 && g.end == s.entry.Blob.Size && s.t.Spoilt(s.entry.Blob.ETag) {
 		return 0, fmt.Errorf("send the rest of %s: %w", s.entry, errSpoilt)
 	}
 	if s.fl != nil {

@@ -19,7 +19,7 @@ import (
 func newAccess(cfg Config, h *hub.Client, c *cache.Cache, dir string) *access.Book {
 	return access.New(access.Config{
 		Path: filepath.Join(dir, "access.json"), Hub: publicness{h, c}, Own: cfg.Hub.Token, ShareAll: cfg.ShareGated,
-		Refused: barred, Log: cfg.Log,
+		Refused: hub.IsRefusal, Log: cfg.Log,
 	})
 }
 
@@ -43,7 +43,7 @@ func (p publicness) Public(ctx context.Context, repo ref.Repo) (bool, error) {
 		switch {
 		case no == nil:
 			return true, nil
-		case barred(no):
+		case hub.IsRefusal(no):
 			return false, nil
 		}
 		break
@@ -65,19 +65,9 @@ func (e *engine) heard(r transfer.Resolved) {
 	e.access.Heard(repo)
 }
 
-// barred: the Hub has said that the caller may not read the repo.
-func barred(err error) bool {
-	for _, kind := range []error{hub.ErrRepoNotFound, hub.ErrGated, hub.ErrUnauthorized, hub.ErrDisabled} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
 // refused: the Hub has answered, and said no.
 func refused(err error) bool {
-	return barred(err) || errors.Is(err, hub.ErrRevisionNotFound) || errors.Is(err, hub.ErrEntryNotFound)
+	return hub.IsRefusal(err) || errors.Is(err, hub.ErrRevisionNotFound) || errors.Is(err, hub.ErrEntryNotFound)
 }
 
 // shown is what is held here and may be told to others.

@@ -333,21 +333,30 @@ func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 }
 
 func (s store) HasChunks(hashes []chunk.Hash) []bool {
-	has := make([]bool, len(hashes))
+	has, open := make([]bool, len(hashes)), s.open()
 	for i, places := range s.cache.Chunks(hashes) {
-		has[i] = len(s.open(places)) > 0
+		has[i] = len(open(places)) > 0
 	}
 	return has
 }
 
 // ReadChunk reads it from a blob that peers may have.
 func (s store) ReadChunk(h chunk.Hash, buf []byte) ([]byte, error) {
-	return s.cache.ReadChunkAt(h, s.open(s.cache.Chunks([]chunk.Hash{h})[0]), buf)
+	return s.cache.ReadChunkAt(h, s.open()(s.cache.Chunks([]chunk.Hash{h})[0]), buf)
 }
 
-// open leaves out the places that peers may not read.
-func (s store) open(places cache.Places) cache.Places {
-	return slices.DeleteFunc(places, func(p index.Place) bool { return !s.mayHave(p.ETag) })
+// open leaves out the places that peers may not read. It asks once for each blob, of
+// which there are few where chunks are many.
+func (s store) open() func(cache.Places) cache.Places {
+	may := map[ref.ETag]bool{}
+	return func(places cache.Places) cache.Places {
+		return slices.DeleteFunc(places, func(p index.Place) bool {
+			if _, asked := may[p.ETag]; !asked {
+				may[p.ETag] = s.mayHave(p.ETag)
+			}
+			return !may[p.ETag]
+		})
+	}
 }
 
 func (s store) Have(etag ref.ETag) (have, size int64, ok bool) {

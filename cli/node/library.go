@@ -250,7 +250,7 @@ func (l *library) inCommit(ctx context.Context, f ref.File, commit ref.Commit) (
 	switch {
 	case whole:
 		return transfer.Resolved{}, noFile(commit, sure)
-	case err != nil && barred(err):
+	case err != nil && hub.IsRefusal(err):
 		return transfer.Resolved{}, err
 	}
 	f.Revision = string(commit)

@@ -153,7 +153,7 @@ func (e *engine) load(ctx context.Context, l *load) error {
 	var heard overheard
 	err := e.list(hub.Listen(ctx, heard.add), l)
 	l.notes = append(heard.take(), l.notes...)
-	if no := <-may; no != nil && barred(no) {
+	if no := <-may; no != nil && hub.IsRefusal(no) {
 		return no
 	}
 	return err

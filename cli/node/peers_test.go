@@ -177,6 +177,7 @@ func TestDoctorWithANode(t *testing.T) {
 func TestDoctorWithoutANode(t *testing.T) {
 	l := newLAN(t)
 	n := l.named(t.TempDir())
+	<-n.swarm.Ready() // before that its port is anybody's who tries it, as doctor does
 	cfg := l.config(t.TempDir())
 	cfg.NoMDNS = true
 	_, err := AddedPeers(cfg.Place).Add(n.gossipAddr())

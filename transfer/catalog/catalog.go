@@ -22,8 +22,6 @@ import (
 	"net/url"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"hffs/cache"
 	"hffs/cache/ref"
 	"hffs/transfer/catalog/flight"
@@ -103,7 +101,6 @@ type Catalog struct {
 	cfg       Config
 	revisions flight.Group[question, known]
 	lists     flight.Group[question, listing]
-	pins      *lru.Cache[question, pin]
 }
 
 const (
@@ -115,9 +112,6 @@ const (
 	listMost = 32
 	// askMost is how long a question may take in all.
 	askMost = time.Minute
-	// pinFor is how long a branch stays for a client's GET what it was at its HEAD.
-	pinFor  = 5 * time.Minute
-	pinMost = 10_000
 )
 
 // New makes a catalog.
@@ -131,13 +125,8 @@ func New(cfg Config) *Catalog {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	pins, err := lru.New[question, pin](pinMost)
-	if err != nil {
-		panic(err) // only for a size below one
-	}
 	return &Catalog{
 		cfg:       cfg,
-		pins:      pins,
 		revisions: flight.Group[question, known]{Keep: freshFor, Limit: askMost, Now: cfg.Now},
 		lists:     flight.Group[question, listing]{Keep: listFor, Limit: askMost, Most: listMost, Now: cfg.Now},
 	}
@@ -176,25 +165,4 @@ func (c *Catalog) Commit(ctx context.Context, repo ref.Repo, revision string) (A
 	}
 	k, err := c.about(ctx, repo, revision, nil)
 	return k.Answer, err
-}
-
-// Pin has a revision stay what it was told to be for the caller of the context, for
-// some minutes: a client asks what a file is and fetches it by the same name, and
-// both must be of one commit.
-func (c *Catalog) Pin(ctx context.Context, repo ref.Repo, revision string, commit ref.Commit) {
-	c.pins.Add(ask(ctx, repo, revision, nil), pin{commit, c.cfg.Now().Add(pinFor)})
-}
-
-// Pinned is the commit that a revision is to stay for the caller of the context.
-func (c *Catalog) Pinned(ctx context.Context, repo ref.Repo, revision string) (ref.Commit, bool) {
-	p, ok := c.pins.Get(ask(ctx, repo, revision, nil))
-	if !ok || !c.cfg.Now().Before(p.until) {
-		return "", false
-	}
-	return p.commit, true
-}
-
-type pin struct {
-	commit ref.Commit
-	until  time.Time
 }

@@ -191,27 +191,6 @@ func TestTwoWhoHaveJustHeardAndDisagree(t *testing.T) {
 	})
 }
 
-func TestPins(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &stub{}, nil)
-		alice := caller.With(t.Context(), "alice")
-		b.Pin(alice, demo, "main", commitA)
-		got, ok := b.Pinned(alice, demo, "main")
-		require.True(t, ok)
-		require.Equal(t, commitA, got)
-		for _, ctx := range []context.Context{t.Context(), caller.With(alice, ""), caller.With(alice, "bob")} {
-			_, ok = b.Pinned(ctx, demo, "main")
-			require.False(t, ok, "others have pins of their own")
-		}
-		_, ok = b.Pinned(alice, demo, "other")
-		require.False(t, ok)
-		time.Sleep(pinFor)
-		_, ok = b.Pinned(alice, demo, "main")
-		require.False(t, ok)
-	})
-}
-
 func TestInfo(t *testing.T) {
 	t.Parallel()
 	_, asked, commit, stop := realHub(t)

@@ -72,7 +72,8 @@ func rumour[T any](ctx context.Context, others func(context.Context) bool, elsew
 	}
 }
 
-func ago(d time.Duration) string {
+// Ago says in words how long ago something was learnt.
+func Ago(d time.Duration) string {
 	n, unit := 0, ""
 	switch {
 	case d < time.Minute:

@@ -172,7 +172,7 @@ func (c *Catalog) newerElsewhere(ctx context.Context, repo ref.Repo, revision st
 			c.cfg.Log.Warn("a neighbour knows a newer commit", "repo", repo, "revision", revision,
 				"commit", a.Commit, "other", other.Commit, "says", other.From)
 			a.Notes = append(a.Notes, fmt.Sprintf("%s knows a newer %s, %.8s, learnt %s; take it with --revision %s",
-				other.From, revision, other.Commit, ago(c.cfg.Now().Sub(other.Learnt)), other.Commit))
+				other.From, revision, other.Commit, Ago(c.cfg.Now().Sub(other.Learnt)), other.Commit))
 			break
 		}
 	}
@@ -183,7 +183,7 @@ func (c *Catalog) stale(repo ref.Repo, revision string, k Claim, hubErr error) A
 	when := "at a time unknown"
 	text := fmt.Sprintf("the Hub cannot be asked; %s was commit %.8s", revision, k.Commit)
 	if !k.Learnt.IsZero() {
-		when = ago(c.cfg.Now().Sub(k.Learnt))
+		when = Ago(c.cfg.Now().Sub(k.Learnt))
 		text += " " + when
 	}
 	c.cfg.Log.Info("last known answer serves", "repo", repo, "revision", revision, "commit", k.Commit, "from", k.From, "learnt", when, "err", hubErr)

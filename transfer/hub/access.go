@@ -21,7 +21,7 @@ func (c *Client) Public(ctx context.Context, repo ref.Repo) (public bool, err er
 		return err
 	}
 	err = c.askHub(ctx, repo.String(), ask)
-	if isRefusal(err) {
+	if IsRefusal(err) {
 		return false, nil
 	}
 	for _, ep := range c.endpoints {
@@ -35,8 +35,8 @@ func (c *Client) Public(ctx context.Context, repo ref.Repo) (public bool, err er
 	return public, nil
 }
 
-// isRefusal: the Hub has said that this caller may not read the repo.
-func isRefusal(err error) bool {
+// IsRefusal: the Hub has said that this caller may not read the repo.
+func IsRefusal(err error) bool {
 	for _, kind := range []error{ErrRepoNotFound, ErrGated, ErrUnauthorized, ErrDisabled} {
 		if errors.Is(err, kind) {
 			return true
@@ -68,7 +68,7 @@ func (c *Client) May(ctx context.Context, repo ref.Repo) error {
 // noSuchCall: a Hub of somebody's own making that has no auth-check.
 func noSuchCall(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Status == http.StatusNotFound && !isRefusal(err)
+	return ok && e.Status == http.StatusNotFound && !IsRefusal(err)
 }
 
 // mayByFile finds out by what every Hub has: a repo that is open to all needs no

@@ -161,19 +161,7 @@ func (s *Source) post(ctx context.Context, path string, m chunk.Map, chunks []in
 		h := m.Hash(i)
 		body = append(body, h[:]...)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.origin+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := s.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", s.name, plain(err))
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer drain(resp.Body)
-		return nil, s.refusal(resp)
-	}
-	return resp, nil
+	return s.ask(ctx, path, body)
 }
 
 // Chunks is a node that holds some of a blob's chunks in other blobs, such as an
