@@ -31,7 +31,13 @@ const (
 // is told on lies, perhaps only later.
 func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board, lies chan<- lie) (fresh int64) {
 	e := part.Entry()
-	if e.Blob.Xet == "" || e.Blob.Size < contentMin || part.Map().Step() == 0 {
+	if e.Blob.Xet == "" || e.Blob.Size < contentMin {
+		return 0
+	}
+	if part.Map().Step() == 0 { // an earlier run has done it, and may have ended before it reused anything
+		if t.cfg.Learn != nil {
+			t.cfg.Learn(ctx, e)
+		}
 		return 0
 	}
 	m, found, ok := t.contentMap(ctx, e, lies)

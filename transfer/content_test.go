@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -137,6 +138,30 @@ func TestPartFetchedBeforeIsKeptUnderANewMap(t *testing.T) {
 	res := w.get()
 	require.Equal(t, "resumed", res.Sources[0].Name)
 	require.LessOrEqual(t, peer.sent.Load(), int64(big-20*chunk.FixedLen+2*chunk.MaxLen+errandsAlone*chunk.MaxLen))
+}
+
+// TestReuseOutlivesAKill: an earlier run knew how the file is cut, and was killed
+// before it had copied anything of the revision that is here.
+func TestReuseOutlivesAKill(t *testing.T) {
+	t.Parallel()
+	w := xetWorld(t)
+	w.theHub()
+	w.get()
+	w.hub = nil
+	w.content = append(bytes.Clone(w.content), "and some more"...)
+	w.entry.Commit, w.entry.Blob = ref.Commit(strings.Repeat("d", 40)), blobOf(t, w.content)
+	p, err := w.cache.Begin(t.Context(), w.entry)
+	require.NoError(t, err)
+	m := contentMap(t, w.content)
+	require.NoError(t, p.Recut(m))
+	require.NoError(t, p.WriteChunk(m.Len()-1, w.content[m.Offset(m.Len()-1):]))
+	require.NoError(t, p.Close())
+	require.NoError(t, w.cache.Close())
+
+	w.open()
+	hub := w.theHub()
+	w.get()
+	require.LessOrEqual(t, hub.sent.Load(), int64(2*chunk.MaxLen))
 }
 
 func blobOf(t *testing.T, content []byte) ref.Blob {

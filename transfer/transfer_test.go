@@ -162,7 +162,12 @@ func (w *world) transfer() *Transfer {
 		Peers: func(context.Context, ref.Entry) (Found, error) {
 			return Found{Holders: w.peers, Fellows: w.fellows}, nil
 		},
-		Hub:    func(ref.Entry) []source.Source { return w.hub },
+		Hub: func(ref.Entry) []source.Source { return w.hub },
+		Learn: func(ctx context.Context, e ref.Entry) {
+			for _, v := range w.cache.Relatives(ctx, e, 1, big) {
+				_ = w.cache.Learn(ctx, v.Blob)
+			}
+		},
 		Failed: func(name string, _ ref.Entry, err error) { w.failed.Store(name, err) },
 		Log:    slog.New(slog.DiscardHandler),
 	})
