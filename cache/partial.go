@@ -149,7 +149,7 @@ func (p *Partial) checkRun(first int, data []byte, sums []chunk.Hash) error {
 
 // write puts claimed chunks on the disk.
 func (p *Partial) write(first int, data []byte, sums []chunk.Hash) error {
-	_, err := p.file.WriteAt(data, p.cut.Offset(first))
+	err := disk.WriteAt(p.file, data, p.cut.Offset(first))
 	p.ahead.doubt()
 	if err == nil {
 		err = p.log.written(first, sums, int64(len(data)))

@@ -161,6 +161,7 @@ func (r *run) serve(h *lab.Host) server {
 func (r *run) once(c contender, servers []server) sample {
 	away := filepath.Join(r.fetcher().Dir, "away")
 	r.must("clean up", os.RemoveAll(away))
+	warm(r.size)
 	h := r.fetcher().As("away")
 	ready := c.prepare(r, h, servers)
 	defer ready.done()
