@@ -17,7 +17,8 @@ import (
 // Begin opens a fetch of e's blob, or resumes one that was interrupted. When
 // somebody else is fetching the same blob, here or in another process, it waits
 // for them; when the blob is here by now it gives ErrPresent. What is missing
-// must fit on the disk, else it is a *SpaceError.
+// must fit on the disk, else it is a *SpaceError. A cache that can only be read gives a
+// *NotWritableError, or ErrPresent.
 func (c *Cache) Begin(ctx context.Context, e ref.Entry) (*Partial, error) {
 	if err := checkEntry(e); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
@@ -29,13 +30,26 @@ func (c *Cache) Begin(ctx context.Context, e ref.Entry) (*Partial, error) {
 	p, err := c.begin(ctx, e, leave)
 	if err != nil {
 		leave()
-		return nil, fmt.Errorf("begin %s: %w", e, c.diskError(err, e.Blob.Size))
+		err = c.diskError(err, e.Blob.Size)
+		if isLocked(err) && c.isHere(ctx, e) {
+			err = ErrPresent
+		}
+		return nil, fmt.Errorf("begin %s: %w", e, err)
 	}
 	return p, nil
 }
 
+// isHere tells whether a file was checked to hold e's blob.
+func (c *Cache) isHere(ctx context.Context, e ref.Entry) bool {
+	_, err := c.locate(ctx, e, slog.LevelDebug)
+	return err == nil
+}
+
 func (c *Cache) begin(ctx context.Context, e ref.Entry, leave func()) (*Partial, error) {
 	defer c.naming(e.Repo)()
+	if err := c.Writable(); err != nil {
+		return nil, err
+	}
 	root, err := c.openRepo(e.Repo)
 	if err != nil {
 		return nil, err
@@ -105,7 +119,7 @@ func (p *Partial) open() error {
 		return err
 	}
 	if need := size - p.written().bytes(); need > free {
-		return &SpaceError{Need: need, Free: free}
+		return &SpaceError{Need: need, Free: free, Dir: p.root.Name()}
 	}
 	return p.file.Truncate(size)
 }

@@ -70,7 +70,7 @@ func openBook(state string, log *slog.Logger) (*book, error) {
 		db, err = openBolt(path)
 	}
 	if err != nil {
-		return nil, asNotWritable(state, noSpace(err, 1<<20, state))
+		return nil, asNotWritable(state, noSpaceForState(err, state))
 	}
 	b := &book{db: db, log: log, pending: map[string]map[string][]byte{}}
 	for _, name := range buckets {
@@ -105,12 +105,15 @@ func openBolt(path string) (*bolt.DB, error) {
 // and would be killed by the system when it reads behind its end.
 var errShort = errors.New("file is cut short")
 
+// boltMagic is how bbolt marks its meta pages.
+const boltMagic = 0xED0CDAED
+
 // checkLength holds a database's length against what its latest meta page says:
 // in each of the first two pages, behind a header of 16 bytes, magic u32, version
 // u32, page size u32, 28 more bytes, number of pages u64, transaction u64, in the
 // machine's byte order (bbolt: internal/common/meta.go).
 func checkLength(path string) error {
-	const magic, metaEnd = 0xED0CDAED, 72
+	const metaEnd = 72
 	f, err := os.Open(path)
 	if err != nil {
 		return nil // bbolt makes it, or says what is wrong
@@ -124,7 +127,7 @@ func checkLength(path string) error {
 	page := int64(0)
 	for range 2 {
 		head := make([]byte, metaEnd)
-		if _, err := f.ReadAt(head, page); err != nil || binary.NativeEndian.Uint32(head[16:]) != magic {
+		if _, err := f.ReadAt(head, page); err != nil || binary.NativeEndian.Uint32(head[16:]) != boltMagic {
 			return nil // bbolt finds that out by itself
 		}
 		size := uint64(binary.NativeEndian.Uint32(head[24:]))
@@ -149,7 +152,19 @@ func noSpace(err error, need int64, dir string) error {
 		return err
 	}
 	free, _ := disk.Free(dir)
-	return &SpaceError{Need: need, Free: free}
+	return &SpaceError{Need: need, Free: free, Dir: dir}
+}
+
+// stateNeed is about what our own state takes to begin with.
+const stateNeed = 1 << 20
+
+// noSpaceForState is noSpace for the folder of our own state.
+func noSpaceForState(err error, state string) error {
+	err = noSpace(err, stateNeed, state)
+	if e, ok := err.(*SpaceError); ok {
+		e.State = true
+	}
+	return err
 }
 
 // get returns a copy of the value, or nil.

@@ -3,6 +3,7 @@ package cache
 import (
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,9 @@ func (x *removing) busy() error {
 		return err
 	}
 	if err := x.read(); err != nil {
+		return err
+	}
+	if err := x.open(); err != nil {
 		return err
 	}
 	for name := range x.doomed {
@@ -78,6 +82,19 @@ func (x *removing) read() error {
 		if ok && x.want.Reading(etag) {
 			return &BusyError{x.nameOf(path.Base(rel)), "is being read"}
 		}
+	}
+	return nil
+}
+
+// open looks for programs that have a file open or mapped, as those do that have loaded
+// a model.
+func (x *removing) open() error {
+	var paths []string
+	for rel := range x.contents() {
+		paths = append(paths, x.c.abs(rel))
+	}
+	if path, program, ok := disk.OpenElsewhere(paths); ok {
+		return &BusyError{x.nameOf(filepath.Base(path)), "is open in " + program}
 	}
 	return nil
 }

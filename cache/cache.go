@@ -26,6 +26,10 @@
 // content-defined chunks: [Cache.ContentMap] gives the map of a blob, and
 // [Cache.ReadChunk] a chunk from whichever blob has it.
 //
+// A cache that this account may only read, as a shelf on a read-only mount is, opens as
+// any other: what is here is found, checked and shared, and whatever must be written
+// into it is a [NotWritableError] ([Cache.Writable]).
+//
 // Read on in this order: layout.go (names on disk), check.go (what counts as
 // checked), find.go and link.go, begin.go and partial.go with journal.go and
 // follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
@@ -76,11 +80,24 @@ func (e *NotWritableError) Error() string { return e.Dir + " is not writable: " 
 func (e *NotWritableError) Unwrap() error { return e.Err }
 
 // SpaceError says that the disk has no room for what is still to be written.
-type SpaceError struct{ Need, Free int64 } // bytes
+type SpaceError struct {
+	Need, Free int64 // bytes
+	// Dir is where it was to be written, and State whether that is our own state
+	// rather than the cache.
+	Dir   string
+	State bool
+}
 
 func (e *SpaceError) Error() string {
+	if e.Limited() {
+		return fmt.Sprintf("disk full: %d bytes are free, but no more files or none of this account's", e.Free)
+	}
 	return fmt.Sprintf("disk full: %d bytes are needed and %d are free", e.Need, e.Free)
 }
+
+// Limited tells that not the bytes are lacking: the disk has no more room for files, of
+// which many file systems have a fixed number, or a quota is used up.
+func (e *SpaceError) Limited() bool { return e.Free >= e.Need }
 
 // NameError says that a file cannot be kept here under its name.
 type NameError struct{ Path, Why string }
@@ -154,6 +171,7 @@ type Cache struct {
 	infos      fifo
 	noSymlinks func() bool
 	windows    bool          // its rules for names hold
+	locked     bool          // when it was opened, nothing could be written into it
 	changes    chan struct{} // holdings differ from what was last read
 	work       chan struct{} // the queue got something
 	learn      chan struct{} // blobs may have come or gone
@@ -171,14 +189,16 @@ type Cache struct {
 	shown    *Holdings // nil when it must be built anew
 }
 
-// Open makes the cache's folders where they are missing and reads what was
+// Open makes the cache's folders where they are missing, if it may, and reads what was
 // recorded about its files. It starts nothing; see [Cache.Run].
 func Open(cfg Config) (*Cache, error) {
 	cfg, err := cfg.fill()
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	if err := prepare(cfg.Dir); err != nil {
+	err = prepare(cfg.Dir)
+	locked := isLocked(err)
+	if err != nil && !locked {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
 	b, err := openBook(cfg.State, cfg.Log)
@@ -186,7 +206,7 @@ func Open(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
 	c := &Cache{
-		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b, windows: cfg.LikeWindows || disk.LikeWindows,
+		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b, windows: cfg.LikeWindows || disk.LikeWindows, locked: locked,
 		changes:  make(chan struct{}, 1),
 		work:     make(chan struct{}, 1),
 		learn:    make(chan struct{}, 1),
@@ -210,10 +230,20 @@ func Open(cfg Config) (*Cache, error) {
 	}
 	c.index, err = index.Open(index.Config{Dir: filepath.Join(cfg.State, indexDir), Log: cfg.Log, Rate: cfg.IndexRate})
 	if err != nil {
-		err = asNotWritable(cfg.State, noSpace(err, 1<<20, cfg.State))
+		err = asNotWritable(cfg.State, noSpaceForState(err, cfg.State))
 		return nil, errors.Join(fmt.Errorf("open cache: %w", err), b.close())
 	}
 	return c, nil
+}
+
+// Writable is nil, or a *NotWritableError that says why nothing can be put into the
+// cache. One that could not be written when it was opened is tried again: a mount may
+// change.
+func (c *Cache) Writable() error {
+	if !c.locked {
+		return nil
+	}
+	return prepare(c.dir)
 }
 
 // Close writes down what is left to write. Partials still open are kept for
@@ -260,10 +290,15 @@ func prepare(dir string) error {
 }
 
 func asNotWritable(dir string, err error) error {
-	if err != nil && disk.IsNotWritable(err) {
+	if err != nil && disk.IsNotWritable(err) && !isLocked(err) {
 		return &NotWritableError{dir, err}
 	}
 	return err
+}
+
+func isLocked(err error) bool {
+	_, is := errors.AsType[*NotWritableError](err)
+	return is
 }
 
 // diskError gives the faults of a disk that people can do something about their

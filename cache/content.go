@@ -11,8 +11,9 @@ import (
 )
 
 // ContentMap is what a blob is made of, cut by its content. Where b has a Xet hash
-// the map is the one that proves it; where not, it is that of today's rule, as far
-// as anybody here knows. What was not learnt yet gives ErrNotFound.
+// the map is the one that proves it, also of a blob on its way; where not, it is that
+// of today's rule, as far as anybody here knows. What was not learnt yet gives
+// ErrNotFound.
 func (c *Cache) ContentMap(b ref.Blob) (chunk.Map, error) {
 	var m chunk.Map
 	var err error
@@ -21,10 +22,33 @@ func (c *Cache) ContentMap(b ref.Blob) (chunk.Map, error) {
 	} else {
 		m, err = c.index.Map(b.ETag)
 	}
+	if errors.Is(err, index.ErrUnknown) && b.Xet != "" {
+		if m, ok := c.mapOnItsWay(b); ok {
+			return m, nil
+		}
+	}
 	if errors.Is(err, index.ErrUnknown) {
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	return m, err
+}
+
+// mapOnItsWay is the map by which a blob is being fetched.
+func (c *Cache) mapOnItsWay(b ref.Blob) (chunk.Map, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.partials {
+		if p.entry.Blob.Xet != b.Xet || p.entry.Blob.ETag != b.ETag {
+			continue
+		}
+		p.mu.Lock()
+		m := p.cut
+		p.mu.Unlock()
+		if m.Step() == 0 && m.Len() > 0 {
+			return m, true
+		}
+	}
+	return chunk.Map{}, false
 }
 
 // KeepMap takes down a map of a blob that is here, so that it need not be read

@@ -16,7 +16,8 @@ import (
 // now, which takes a moment for large files. Bytes that are here under another
 // name, or in another repo, get this name too. Otherwise it is ErrNotFound, also
 // when a file of this name is here with the wrong content: that one stays as it
-// is until a Commit replaces it.
+// is until a Commit replaces it. Where a name cannot be given, since the cache can only
+// be read, it is a *NotWritableError, and Blob opens the bytes.
 func (c *Cache) Find(ctx context.Context, e ref.Entry) (path string, err error) {
 	if err := checkEntry(e); err != nil {
 		return "", fmt.Errorf("find: %w", err)
@@ -32,6 +33,17 @@ func (c *Cache) Find(ctx context.Context, e ref.Entry) (path string, err error) 
 	}
 	c.noteFile(e, rel)
 	return c.snapshotAbs(e), nil
+}
+
+// Lacks says that no file here could hold e's blob: there is none of its names and size.
+// Nothing is read for that.
+func (c *Cache) Lacks(e ref.Entry) bool {
+	for rel := range c.candidates(e) {
+		if c.stampOf(rel).Size == e.Blob.Size {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Cache) snapshotAbs(e ref.Entry) string {

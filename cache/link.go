@@ -74,6 +74,9 @@ func inParts(root *os.Root, do func() error) error {
 // where the content of that name then lies.
 func (c *Cache) place(ctx context.Context, e ref.Entry, from string) (rel string, err error) {
 	defer c.naming(e.Repo)()
+	if err := c.Writable(); err != nil {
+		return "", err
+	}
 	root, err := c.openRepo(e.Repo)
 	if err != nil {
 		return "", err

@@ -1,10 +1,14 @@
 package cache
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"hffs/cache/disk"
 )
 
 // Place says where things live on this machine.
@@ -13,11 +17,14 @@ type Place struct {
 	Hub       string // the Hugging Face cache, which other tools use too
 	State     string // what hffs keeps for itself, never inside Hub
 	TokenPath string // the file that holds the user's token, if any
+	Moved     bool   // State is not beside the cache, where it cannot be written
 }
 
 // Locate reads the environment as huggingface_hub does, so that both find the
 // same cache. A variable that is set but empty counts as not set. HFFS_HOME
-// moves our own state, which otherwise lies in the folder "hffs" beside the cache.
+// moves our own state, which otherwise lies in the folder "hffs" beside the cache, or,
+// where that cannot be written, as on a shelf that many share, in a folder of the user's
+// own: one for each such cache.
 func Locate(getenv func(string) string) (Place, error) {
 	home, err := userHome(getenv)
 	if err != nil {
@@ -37,7 +44,13 @@ func Locate(getenv func(string) string) (Place, error) {
 	p.Hub = first(filepath.Join(p.Home, "hub"), "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 	p.TokenPath = first(filepath.Join(p.Home, "token"), "HF_TOKEN_PATH")
 	p.State = first("", "HFFS_HOME")
-	return p.absolute()
+	if p, err = p.absolute(); err != nil {
+		return Place{}, err
+	}
+	if p.State == "" {
+		p.State, p.Moved = usualState(p.Hub, cacheHome)
+	}
+	return p, checkState(p.Hub, p.State)
 }
 
 func (p Place) absolute() (Place, error) {
@@ -50,13 +63,25 @@ func (p Place) absolute() (Place, error) {
 			return Place{}, fmt.Errorf("locate the cache: %w", err)
 		}
 	}
-	if p.State == "" {
-		p.State = defaultState(p.Hub)
-	}
-	return p, checkState(p.Hub, p.State)
+	return p, nil
 }
 
 func defaultState(hub string) string { return filepath.Join(filepath.Dir(hub), "hffs") }
+
+// usualState is the default, and where it has moved to when that cannot be written, but
+// the other can.
+func usualState(hub, cacheHome string) (state string, moved bool) {
+	state = defaultState(hub)
+	if err := disk.MayWrite(state); err == nil || !disk.IsNotWritable(err) {
+		return state, false
+	}
+	sum := sha256.Sum256([]byte(hub))
+	other, err := filepath.Abs(filepath.Join(cacheHome, "hffs", "cache-"+hex.EncodeToString(sum[:4])))
+	if err != nil || checkState(hub, other) != nil || disk.MayWrite(other) != nil {
+		return state, false
+	}
+	return other, true
+}
 
 // checkState keeps our files out of the cache, where scanners would call them
 // corrupt repos.

@@ -19,31 +19,31 @@ func TestLocate(t *testing.T) {
 	}{
 		"nothing set": {
 			env:  map[string]string{},
-			want: Place{"/h/.cache/huggingface", "/h/.cache/huggingface/hub", "/h/.cache/huggingface/hffs", "/h/.cache/huggingface/token"},
+			want: Place{"/h/.cache/huggingface", "/h/.cache/huggingface/hub", "/h/.cache/huggingface/hffs", "/h/.cache/huggingface/token", false},
 		},
 		"empty is not set": {
 			env:  map[string]string{"HF_HOME": "", "HF_HUB_CACHE": ""},
-			want: Place{"/h/.cache/huggingface", "/h/.cache/huggingface/hub", "/h/.cache/huggingface/hffs", "/h/.cache/huggingface/token"},
+			want: Place{"/h/.cache/huggingface", "/h/.cache/huggingface/hub", "/h/.cache/huggingface/hffs", "/h/.cache/huggingface/token", false},
 		},
 		"XDG_CACHE_HOME": {
 			env:  map[string]string{"XDG_CACHE_HOME": "/x"},
-			want: Place{"/x/huggingface", "/x/huggingface/hub", "/x/huggingface/hffs", "/x/huggingface/token"},
+			want: Place{"/x/huggingface", "/x/huggingface/hub", "/x/huggingface/hffs", "/x/huggingface/token", false},
 		},
 		"HF_HOME wins over XDG_CACHE_HOME": {
 			env:  map[string]string{"XDG_CACHE_HOME": "/x", "HF_HOME": "~/hf"},
-			want: Place{"/h/hf", "/h/hf/hub", "/h/hf/hffs", "/h/hf/token"},
+			want: Place{"/h/hf", "/h/hf/hub", "/h/hf/hffs", "/h/hf/token", false},
 		},
 		"old name of the cache": {
 			env:  map[string]string{"HUGGINGFACE_HUB_CACHE": "/c/hub"},
-			want: Place{"/h/.cache/huggingface", "/c/hub", "/c/hffs", "/h/.cache/huggingface/token"},
+			want: Place{"/h/.cache/huggingface", "/c/hub", "/c/hffs", "/h/.cache/huggingface/token", false},
 		},
 		"new name wins": {
 			env:  map[string]string{"HUGGINGFACE_HUB_CACHE": "/c/hub", "HF_HUB_CACHE": "/d/hub"},
-			want: Place{"/h/.cache/huggingface", "/d/hub", "/d/hffs", "/h/.cache/huggingface/token"},
+			want: Place{"/h/.cache/huggingface", "/d/hub", "/d/hffs", "/h/.cache/huggingface/token", false},
 		},
 		"variables in variables": {
 			env:  map[string]string{"HF_HOME": "$DATA/hf", "HF_TOKEN_PATH": "${DATA}/t/$NOPE", "HFFS_HOME": "~", "DATA": "/data"},
-			want: Place{"/data/hf", "/data/hf/hub", "/h", "/data/t/$NOPE"},
+			want: Place{"/data/hf", "/data/hf/hub", "/h", "/data/t/$NOPE", false},
 		},
 	}
 	for name, c := range cases {

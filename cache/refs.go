@@ -94,8 +94,8 @@ func readRef(path string) (ref.Commit, time.Time, error) {
 
 // SetRef writes down that the Hub says revision is commit, now. The file that
 // all tools share is written only when its content changes, and only when there
-// is a snapshot of the commit, since scanners call a ref without one corrupt;
-// our own memory is kept either way. A full commit needs no ref.
+// is a snapshot of the commit, since scanners call a ref without one corrupt, and
+// when it can be; our own memory is kept either way. A full commit needs no ref.
 func (c *Cache) SetRef(repo ref.Repo, revision string, commit ref.Commit) error {
 	if err := ref.CheckRevision(revision); err != nil {
 		return fmt.Errorf("set ref: %w", err)
@@ -113,7 +113,12 @@ func (c *Cache) SetRef(repo ref.Repo, revision string, commit ref.Commit) error 
 		return fmt.Errorf("set ref %s of %s: %w", revision, repo, err)
 	}
 	c.book.put(bucketRefs, repo.Folder()+"/"+revision, value)
-	if there, err := c.writeRef(repo, revision, commit); err != nil || !there {
+	there, err := c.writeRef(repo, revision, commit)
+	if isLocked(err) {
+		c.log.Debug("a branch's name is kept in mind only", "repo", repo, "revision", revision, "error", err)
+		return nil
+	}
+	if err != nil || !there {
 		return wrap(err, "set ref %s of %s", revision, repo)
 	}
 	news := before.Commit != commit || now.Sub(time.Unix(before.Learnt, 0)) > tellAgain

@@ -44,7 +44,9 @@ func Stored(dir string) (repos []StoredRepo) {
 	c := &Cache{dir: dir} // names on disk are all that is asked of it
 	for _, folder := range c.repoFolders() {
 		if repo, err := ref.ParseFolder(folder); err == nil {
-			repos = append(repos, c.stored(repo))
+			if s, ok := StoredOf(dir, repo); ok {
+				repos = append(repos, s)
+			}
 		}
 	}
 	return repos

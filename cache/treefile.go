@@ -43,7 +43,8 @@ type writtenFile struct {
 
 // WriteTree leaves the list of all files of a commit where huggingface_hub looks for
 // it, unless it is there: offline, that tool knows by it which snapshots are whole. It
-// must be what the Hub stated, since that tool and [Cache.Tree] take it for that.
+// must be what the Hub stated, since that tool and [Cache.Tree] take it for that. A cache
+// that can only be read goes without.
 func (c *Cache) WriteTree(repo ref.Repo, commit ref.Commit, files []ref.Listed) error {
 	if !ref.IsCommit(string(commit)) {
 		return fmt.Errorf("write the files of %s: %q is no commit", repo, commit)
@@ -51,12 +52,21 @@ func (c *Cache) WriteTree(repo ref.Repo, commit ref.Commit, files []ref.Listed) 
 	if c.tree(repo, commit) != nil {
 		return nil
 	}
+	data := TreeJSON(files)
+	err := c.diskError(c.writeTree(repo, commit, data), int64(len(data)))
+	if isLocked(err) {
+		c.log.Debug("other tools are not told the files of a commit", "repo", repo, "commit", commit, "error", err)
+		return nil
+	}
+	return wrap(err, "write the files of %s", repo)
+}
+
+func (c *Cache) writeTree(repo ref.Repo, commit ref.Commit, data []byte) error {
 	root, err := c.openRepo(repo)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	data := TreeJSON(files)
 	at := treesDir + "/" + string(commit) + ".json"
 	tmp := treesDir + "/" + random() + ".tmp"
 	err = root.MkdirAll(treesDir, 0o777)
@@ -67,7 +77,7 @@ func (c *Cache) WriteTree(repo ref.Repo, commit ref.Commit, files []ref.Listed) 
 		err = disk.Replace(root, tmp, at)
 	}
 	if err != nil {
-		return errors.Join(c.diskError(fmt.Errorf("write the files of %s: %w", repo, err), int64(len(data))), removeIfThere(root, tmp))
+		return errors.Join(err, removeIfThere(root, tmp))
 	}
 	return nil
 }

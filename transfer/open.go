@@ -62,7 +62,7 @@ func (t *Transfer) whole(ctx context.Context, e ref.Entry) (*os.File, error) {
 	const tries = 3
 	var err error
 	for range tries {
-		if _, err = t.cfg.Cache.Find(ctx, e); err != nil {
+		if _, err = t.cfg.Cache.Find(ctx, e); err != nil && !nameless(err) {
 			return nil, err
 		}
 		held, openErr := t.cfg.Cache.Blob(e.Blob.ETag)
@@ -72,6 +72,12 @@ func (t *Transfer) whole(ctx context.Context, e ref.Entry) (*os.File, error) {
 		err = openErr
 	}
 	return nil, fmt.Errorf("open %s: %w", e, err)
+}
+
+// nameless tells that the bytes are here, and only a name for them cannot be written.
+func nameless(err error) bool {
+	_, is := errors.AsType[*cache.NotWritableError](err)
+	return is
 }
 
 // enter joins the fetch of e's blob, starting it if nobody has. Who leaves lets it go
@@ -168,7 +174,7 @@ func (t *Transfer) call(ctx context.Context, n name) {
 	if err == nil && n.revision != "" {
 		err = t.cfg.Cache.SetRef(n.entry.Repo, n.revision, n.entry.Commit)
 	}
-	if err != nil && !errors.Is(err, cache.ErrNotFound) {
+	if err != nil && !errors.Is(err, cache.ErrNotFound) && !nameless(err) {
 		t.cfg.Log.Warn("a name was not given", "file", n.entry, "revision", n.revision, "err", err)
 	}
 }

@@ -101,6 +101,19 @@ func CanSymlink(dir string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// MayWrite asks whether this account may make files in dir, or, where that is not
+// there, in the nearest folder above it. Nothing is left behind.
+func MayWrite(dir string) error {
+	for {
+		_, err := os.Stat(dir)
+		up := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || up == dir {
+			return mayWrite(dir)
+		}
+		dir = up
+	}
+}
+
 // CanWrite finds out by trial whether files can be made in dir.
 func CanWrite(dir string) error {
 	f, err := os.CreateTemp(dir, "probe-")

@@ -39,6 +39,9 @@ func Free(dir string) (int64, error) {
 	return int64(min(free, 1<<62)), nil
 }
 
+// mayWrite tries it, since the system's answer does not know of all that may forbid it.
+func mayWrite(dir string) error { return CanWrite(dir) }
+
 // IsNoSpace reports whether err says that a disk or a quota is full.
 func IsNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||

@@ -40,6 +40,7 @@ type Passerby struct {
 	running sync.WaitGroup // the door, and the watch over addresses
 	door    *http.Server
 	visits  *visits
+	blobs   *peer.Server                 // behind the door
 	port    atomic.Uint32                // of the door; 0: there is none
 	mine    atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
 }
@@ -60,7 +61,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 		return p, err
 	}
 	p.cfg.added = added(cfg)
-	if p.slot, err = claim(cfg.Place.State, "get"); err != nil {
+	if p.slot, err = claimSomewhere(cfg.Place.State); err != nil {
 		return p, err
 	}
 	if p.cache, err = openCache(cfg, p.slot.dir); err != nil {
@@ -110,6 +111,8 @@ func (p *Passerby) open(ctx context.Context) {
 	}
 	blobs := peer.NewServer(newStore(p.cache, p.engine), p.cfg.Log)
 	blobs.Limit = pace.NewLimit(p.cfg.LimitUp)
+	p.engine.tellServed(blobs, nil)
+	p.blobs = blobs
 	p.visits = &visits{Handler: blobs}
 	p.door = server(p.visits, p.cfg.Log)
 	p.running.Go(func() {
@@ -154,6 +157,9 @@ func (p *Passerby) Close() {
 	}
 	p.linger()
 	p.shut()
+	if p.blobs != nil {
+		p.blobs.Flush()
+	}
 	if p.stop != nil {
 		p.stop()
 	}

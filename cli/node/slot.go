@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ const maxSlots = 256
 type slot struct {
 	dir  string
 	lock *disk.Lock
+	once bool // the folder goes with its process
 }
 
 // claim takes the first slot of a kind ("" for nodes, "get" for commands) that
@@ -39,7 +41,7 @@ func claim(state, kind string) (*slot, error) {
 		}
 		if lock != nil {
 			control.Remove(dir) // of one that was killed: its process id may be another's by now
-			return &slot{dir, lock}, nil
+			return &slot{dir: dir, lock: lock}, nil
 		}
 	}
 	return nil, &control.Error{
@@ -48,7 +50,27 @@ func claim(state, kind string) (*slot, error) {
 	}
 }
 
-func (s *slot) Close() error { return s.lock.Release() }
+// claimSomewhere is claim for a command, which can do without a past and a future: where
+// the state folder cannot be written, it gets a folder that goes when it does.
+func claimSomewhere(state string) (*slot, error) {
+	s, err := claim(state, "get")
+	if err == nil || !disk.IsNotWritable(err) {
+		return s, err
+	}
+	dir, none := os.MkdirTemp("", "hffs-")
+	if none != nil {
+		return nil, err
+	}
+	return &slot{dir: dir, once: true}, nil
+}
+
+func (s *slot) Close() error {
+	err := s.lock.Release()
+	if s.once {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
 
 func slotDir(state, kind string, i int) string {
 	switch {

@@ -8,7 +8,8 @@
 // the Hub answer the rest; fail.go puts trouble into words that clients understand.
 //
 // It promises four things. A file comes straight from here: no redirect, no word of
-// Xet, an ETag that is the Hub's content id, and sizes that agree in all places. A
+// Xet, an ETag that is the Hub's content id, and sizes that agree in all places; only
+// where there is no place to put it does the Hub answer in our stead (ErrForward). A
 // body that cannot be finished is broken off, never ended short. What a client keeps
 // for good ("this commit has no such file", the list of a commit) is said only when
 // it is certain. And trouble of our own is a 502, 503 or 504: never one of the
@@ -18,6 +19,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -46,13 +48,17 @@ type Library interface {
 	// after that, for who comes to fetch it.
 	Place(ctx context.Context, e ref.Entry) bool
 	// Open gives the content of a file, of which much may be still to come. It does
-	// not wait for bytes.
+	// not wait for bytes. Where it cannot, and the Hub can, it is ErrForward.
 	Open(ctx context.Context, e ref.Entry) (Content, error)
 	// Forward has the Hub answer a request, with the caller's token. Paths of bodies
 	// that it sends lead back here: to the name in r.Host. Where the Hub is out of
 	// reach it answers 502, 503 or 504 itself.
 	Forward(w http.ResponseWriter, r *http.Request)
 }
+
+// ErrForward says that a file cannot come through here, for want of a place to put it:
+// the caller gets it from the Hub.
+var ErrForward = errors.New("only the Hub can give it")
 
 // A Doubter is a Library that hands out bytes before it is sure of them, and may find
 // out later that they were wrong. A client that was cut off then must not go on from

@@ -379,6 +379,19 @@ func TestAFetchThatCannotBeginIsToldInTime(t *testing.T) {
 	require.Empty(t, got.Header.Get("ETag"), "an error page has no content id")
 }
 
+func TestWhatCannotBeKeptHereComesFromTheHub(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.open = ErrForward
+	s.hub = func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://cdn.example/"+r.Header.Get("Range"), http.StatusFound)
+	}
+	got := serve(t, s).ask(http.MethodGet, "/org/model/resolve/main/model.safetensors", http.Header{"Range": {"bytes=5-"}}, "")
+	require.Equal(t, 302, got.StatusCode)
+	require.Equal(t, "http://cdn.example/bytes=5-", got.Header.Get("Location"))
+	require.Empty(t, got.Header.Get("ETag"), "nothing of ours is in it")
+}
+
 func TestAClientThatLeavesEndsTheSending(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -45,6 +46,10 @@ func (x *exchange) body(e ref.Entry, contentType string, s span) {
 		return
 	}
 	content, err := x.lib.Open(x.r.Context(), e)
+	if errors.Is(err, ErrForward) {
+		x.forward()
+		return
+	}
 	if err != nil {
 		x.refuse(err)
 		return
