@@ -173,11 +173,20 @@ func (s *Swarm) event(name string, e event) {
 	}
 	s.settle(p)
 	if moved {
-		s.log.Debug("member", "name", name, "gone", e.gone, "addr", e.addr)
+		s.note(name, e, m)
 		poke(p.wake)
 		poke(s.changes)
 	}
 	s.pull(p.id)
+}
+
+// note has the log know who has come or gone.
+func (s *Swarm) note(name string, e event, m meta) {
+	what := "a peer is there"
+	if e.gone {
+		what = "a peer is gone"
+	}
+	s.log.Info(what, "peer", m.name, "member", name, "addr", e.addr)
 }
 
 // double notes a member with our own node id: our own ghost after a restart, or

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"hffs/cache"
@@ -40,13 +39,15 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board, lie
 		}
 		return 0
 	}
+	mk, made := t.makes(e.Blob.ETag)
+	defer made()
 	m, found, ok := t.contentMap(ctx, e, lies)
 	switch {
 	case ok && t.cfg.Learn != nil:
 		t.cfg.Learn(ctx, e) // working out a map has learnt them already
 	case !ok && t.cfg.Derive != nil:
 		var err error
-		if m, fresh, err = t.derive(ctx, part, b, newMost(e, found)); err != nil {
+		if m, fresh, err = t.derive(ctx, part, b, mk, found.Fellows, lies, newMost(e, found)); err != nil {
 			t.cfg.Log.Debug("the map of chunks is not worked out", "file", e, "err", err)
 			return 0
 		}
@@ -76,15 +77,31 @@ func newMost(e ref.Entry, found Found) int64 {
 	return e.Blob.Size / 2
 }
 
-// derive works out the map that nobody has.
-func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board, most int64) (m chunk.Map, fresh int64, err error) {
-	var sent atomic.Int64
-	m, err = t.cfg.Derive(ctx, part.Entry(), part.Ahead(), most, func(off int64, data []byte) error {
-		done := sent.Add(int64(len(data)))
-		b.update(func(p *Progress) { p.Phase, p.Done = PhaseFetch, done })
-		return part.Put(off, data)
+// errTold ends the working out of a map that somebody else has told meanwhile.
+var errTold = errors.New("another node has worked it out")
+
+// derive works out the map that nobody has, or waits for the one who does.
+func (t *Transfer) derive(ctx context.Context, part *cache.Partial, b *board, mk *making, fellows []source.Source, lies chan<- lie, most int64) (m chunk.Map, fresh int64, err error) {
+	var told chunk.Map
+	m, err = t.cfg.Derive(ctx, Derivation{
+		Entry: part.Entry(), Ahead: part.Ahead(), Most: most,
+		Ready: func(ctx context.Context) error {
+			var ok bool
+			if told, ok = t.await(ctx, part.Entry(), mk, fellows, lies); ok {
+				return errTold
+			}
+			return ctx.Err()
+		},
+		Keep: func(off int64, data []byte) error {
+			done := mk.done.Add(int64(len(data)))
+			b.update(func(p *Progress) { p.Phase, p.Done = PhaseFetch, done })
+			return part.Put(off, data)
+		},
 	})
-	return m, sent.Load(), err
+	if errors.Is(err, errTold) {
+		return told, 0, nil
+	}
+	return m, mk.done.Load(), err
 }
 
 // contentMap finds a blob's map: here, or with a peer that holds it. It tells who
@@ -102,7 +119,7 @@ func (t *Transfer) contentMap(ctx context.Context, e ref.Entry, lies chan<- lie)
 	if err != nil {
 		t.cfg.Log.Debug("looked for peers", "file", e, "err", err)
 	}
-	m, ok = t.askMap(ctx, e, found.Holders, lies)
+	m, ok = t.askMap(ctx, e, append(slices.Clone(found.Holders), found.Fellows...), lies)
 	return m, found, ok
 }
 

@@ -59,6 +59,7 @@ type fetch struct {
 	asking  bool // a look for peers is under way
 	asked   time.Time
 	first   bool      // a peer has brought something
+	helped  bool      // the log was told that the Hub helps slow peers
 	held    time.Time // when a peer was last seen to wait for a limit of ours
 
 	proven  bool  // m's hashes are the Hub's own word

@@ -118,5 +118,12 @@ func (f *fetch) hubWanted(now time.Time) bool {
 	// The last second is not worth another source.
 	rate := f.crowd.rate(source.Peer)
 	left := f.m.Size() - f.done()
-	return rate < slowPeers && float64(left) > rate
+	if rate >= slowPeers || float64(left) <= rate {
+		return false
+	}
+	if !f.helped {
+		f.helped = true
+		f.log.Info("the peers are slow, so the Hub helps", "peers", peers, "bytes_per_second", int64(rate))
+	}
+	return true
 }

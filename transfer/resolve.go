@@ -61,6 +61,7 @@ func (r *Resolver) Resolve(ctx context.Context, f ref.File) (Resolved, error) {
 		return *rumoured, nil
 	}
 	if err == nil {
+		r.Log.Info("the Hub has told what a file is", "file", f, "commit", e.Commit, "bytes", e.Blob.Size)
 		if err := r.Cache.Remember(e); err != nil {
 			r.Log.Warn("entry was not recorded", "entry", e, "err", err)
 		}

@@ -38,6 +38,9 @@ const (
 // small brings small files and returns those that are left for the ordinary way.
 func (m *many) small(ctx context.Context, items []*item) (rest []*item) {
 	missing := m.absent(ctx, items)
+	if m.t.cfg.Cache.Writable() != nil {
+		return missing // there is nowhere to put them
+	}
 	missing, twins := firstOfEach(missing)
 	rest, missing = m.inFlight(missing)
 	s := m.newShelf(ctx)
@@ -63,6 +66,7 @@ func (m *many) absent(ctx context.Context, items []*item) (missing []*item) {
 				path, err := m.t.cfg.Cache.Find(ctx, i.Entry)
 				switch {
 				case err == nil:
+					m.t.foundHere(i.Entry)
 					m.done(i, Result{Path: path, Entry: i.Entry, Sources: []SourceState{{Kind: source.Local, Name: "cache", Bytes: i.Blob.Size}}})
 				case errors.Is(err, cache.ErrNotFound):
 					mu.Lock()
@@ -401,6 +405,7 @@ func (s *shelf) write(ctx context.Context, some []parcel) {
 				s.refused = append(s.refused, p.item)
 				continue
 			}
+			s.m.t.fetched(p.Entry, []SourceState{p.from}, 0)
 			s.m.done(p.item, Result{Path: paths[k], Entry: p.Entry, Sources: []SourceState{p.from}})
 		}
 		some = some[n:]

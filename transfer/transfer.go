@@ -11,7 +11,7 @@
 // fellows.go is about those who fetch the same blob at the same time, bulletin.go
 // what they are told. open.go is for those who read a file while it comes, readers.go
 // what they may be given of it, and stream.go how they get it. many.go is for many files
-// at once, small.go for the small ones among them.
+// at once, small.go for the small ones among them. record.go tells the log what was done.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
@@ -53,16 +53,26 @@ type Config struct {
 	Batchers func(context.Context, ref.Entry) []source.Batcher
 	// Learn prepares to reuse chunks of what is here of older versions; may be nil.
 	Learn func(ctx context.Context, e ref.Entry)
-	// Derive works out a blob's map from those of other blobs, when nobody has it.
-	// What is new, up to most bytes, it fetches and gives to keep, chunk by chunk, but
-	// for what an earlier run has kept. May be nil.
-	Derive func(ctx context.Context, e ref.Entry, ahead []cache.Ahead, most int64, keep func(off int64, data []byte) error) (chunk.Map, error)
+	// Derive works out a blob's map from those of other blobs, when nobody has it. May
+	// be nil.
+	Derive func(context.Context, Derivation) (chunk.Map, error)
 	// Hub is the last resort: the Hub and its mirrors, at once.
 	Hub func(ref.Entry) []source.Source
 	// Failed is told of a source that said it does not hold the blob after all;
 	// may be nil.
 	Failed func(name string, e ref.Entry, err error)
 	Log    *slog.Logger
+}
+
+// Derivation is a map to be worked out.
+type Derivation struct {
+	Entry ref.Entry
+	Ahead []cache.Ahead // what an earlier run has fetched
+	Most  int64         // bytes of what is new that may be fetched
+	// Ready is called before anything of that is fetched; an error ends it.
+	Ready func(context.Context) error
+	// Keep takes what is fetched, chunk by chunk.
+	Keep func(off int64, data []byte) error
 }
 
 // Found is who can be asked for a blob.
@@ -79,6 +89,7 @@ type Transfer struct {
 	mu        sync.Mutex // guards what follows
 	flights   map[ref.ETag]*flight
 	companies map[ref.ETag]*company
+	makings   map[ref.ETag]*making
 	owes      bool
 	sent      []sent                 // what the Hub has sent of blobs whose fetch was broken off
 	spoilt    map[ref.ETag]time.Time // when what readers had had of a blob was doubted
@@ -96,7 +107,7 @@ func New(cfg Config) *Transfer {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Transfer{
-		cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{},
+		cfg: cfg, flights: map[ref.ETag]*flight{}, companies: map[ref.ETag]*company{}, makings: map[ref.ETag]*making{},
 		spoilt: map[ref.ETag]time.Time{}, quit: make(chan struct{}), grace: grace, hungry: hungry,
 	}
 }
@@ -152,6 +163,7 @@ func (t *Transfer) Get(ctx context.Context, f ref.File, watch func(Progress)) (R
 func (t *Transfer) bring(ctx context.Context, e ref.Entry, notes []Note, watch func(Progress)) (Result, error) {
 	path, err := t.cfg.Cache.Find(ctx, e)
 	if err == nil {
+		t.foundHere(e)
 		here := SourceState{Kind: source.Local, Name: "cache", Bytes: e.Blob.Size}
 		return Result{Path: path, Notes: notes, Sources: []SourceState{here}}, nil
 	}
@@ -240,7 +252,9 @@ func (t *Transfer) board(ctx context.Context, e ref.Entry) (fl *flight, giveBack
 }
 
 func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
+	began := time.Now()
 	fl.err = t.fetch(ctx, e, fl.board, fl.readers)
+	t.ended(e, fl, time.Since(began))
 	if errors.Is(fl.err, ErrMismatch) {
 		fl.readers.failed()
 	}
@@ -260,6 +274,19 @@ func (t *Transfer) fly(ctx context.Context, e ref.Entry, fl *flight) {
 	}
 	fl.cancel()
 	close(fl.done)
+}
+
+// ended tells the log what became of a fetch.
+func (t *Transfer) ended(e ref.Entry, fl *flight, took time.Duration) {
+	p, _ := fl.board.look()
+	switch {
+	case fl.err != nil:
+		t.cfg.Log.Info("not fetched", "file", e, "bytes", p.Done, "of", e.Blob.Size, "err", fl.err)
+	case len(p.Sources) == 0: // another process brought it meanwhile
+		t.foundHere(e)
+	default:
+		t.fetched(e, p.Sources, took)
+	}
 }
 
 // leave ends the fetch with its last user and waits for it: after that, its
@@ -313,6 +340,12 @@ func (t *Transfer) Meet(etag ref.ETag, s source.Source) {
 		select {
 		case c.met <- s:
 		default: // it will be found
+		}
+	}
+	if mk := t.makings[etag]; mk != nil {
+		select {
+		case mk.met <- s:
+		default:
 		}
 	}
 }

@@ -320,6 +320,9 @@ func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 	if !errors.Is(err, cache.ErrNotFound) {
 		return m, err
 	}
+	if making, ok := s.engine.transfer.Making(b.ETag); ok {
+		return m, making
+	}
 	select {
 	case s.learning <- struct{}{}:
 		defer func() { <-s.learning }()

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"hffs/cache"
 	"hffs/cache/chunk"
 	"hffs/cache/ref"
+	"hffs/transfer"
 	"hffs/transfer/hub"
 	"hffs/transfer/peer"
 	"hffs/transfer/source"
@@ -58,16 +58,16 @@ const (
 
 // derive works out a map from other blobs, here or in the swarm: older revisions
 // of the file most of all.
-func (e *engine) derive(x *xet.Client) func(context.Context, ref.Entry, []cache.Ahead, int64, func(int64, []byte) error) (chunk.Map, error) {
+func (e *engine) derive(x *xet.Client) func(context.Context, transfer.Derivation) (chunk.Map, error) {
 	if x == nil {
 		return nil
 	}
-	return func(ctx context.Context, entry ref.Entry, ahead []cache.Ahead, most int64, keep func(int64, []byte) error) (chunk.Map, error) {
-		j := xet.Job{Entry: entry, Known: e.known(ctx, entry), Most: most, Keep: keep, Bridge: e.bridge(entry)}
-		for _, a := range ahead {
+	return func(ctx context.Context, d transfer.Derivation) (chunk.Map, error) {
+		j := xet.Job{Entry: d.Entry, Known: e.known(ctx, d.Entry), Most: d.Most, Ready: d.Ready, Keep: d.Keep, Bridge: e.bridge(d.Entry)}
+		for _, a := range d.Ahead {
 			j.Ahead = append(j.Ahead, xet.Piece(a))
 		}
-		if len(j.Known)+len(j.Ahead) == 0 && entry.Blob.Size < strangerMin {
+		if len(j.Known)+len(j.Ahead) == 0 && d.Entry.Blob.Size < strangerMin {
 			return chunk.Map{}, xet.ErrNothingShared
 		}
 		return x.Derive(ctx, j)

@@ -55,8 +55,10 @@ func TestTheHubSaysWhatABranchIs(t *testing.T) {
 	require.Equal(t, second, got.Commit)
 	require.True(t, got.Stale)
 	require.Equal(t, []string{"the Hub cannot be asked; main was commit " + string(second[:8]) + " 3 hours ago, says this machine"}, got.Notes)
-	require.Len(t, b.log.lines("INFO"), 1)
-	require.Contains(t, b.log.lines("INFO")[0], `learnt="3 hours ago"`)
+	said := b.log.lines("INFO")
+	require.Len(t, said, 3, "once for each answer: the Hub's two, and the last one that was known")
+	require.Contains(t, said[0], "revision=main commit="+string(commit))
+	require.Contains(t, said[2], `learnt="3 hours ago"`)
 }
 
 func TestOneQuestionForAllWhoAskAtOnce(t *testing.T) {

@@ -76,6 +76,7 @@ func (c *Catalog) learn(repo ref.Repo, revision string, k known, plain bool) {
 	if k.Commit == "" {
 		return
 	}
+	c.cfg.Log.Info("the Hub has told what a revision is", "repo", repo, "revision", revision, "commit", k.Commit)
 	if !ref.IsCommit(revision) {
 		if err := c.cfg.Store.SetRef(repo, revision, k.Commit); err != nil {
 			c.cfg.Log.Warn("revision was not recorded", "repo", repo, "revision", revision, "err", err)

@@ -131,8 +131,11 @@ func TestTreeOfNonsense(t *testing.T) {
 			`{"type":"file","oid":"` + strings.ToUpper(sha1) + `","size":5,"path":"c:/x","xetHash":"` + strings.Repeat("*", 64) + `"},`
 		redacted := `{"type":"file","oid":"` + sha1 + `","size":130,"lfs":{"oid":"` + sha256 + `","size":9},"xetHash":"` + strings.Repeat("*", 64) + `","path":"lfs"}`
 		c := client(t, hub.Config{Endpoints: []string{answering(t, 200, nil, "["+odd+good+","+redacted+"]")}})
-		files, err := c.Tree(t.Context(), tiny, someCommit)
+		var said []string
+		files, err := c.Tree(hub.Listen(t.Context(), func(text string) { said = append(said, text) }), tiny, someCommit)
 		require.NoError(t, err)
+		require.Len(t, said, 2)
+		require.Contains(t, said[0], `a file is left out: bad file "../x"`)
 		require.Equal(t, []ref.Listed{
 			{Path: "good", Blob: ref.Blob{ETag: ref.ETag(sha1), Size: 5}},
 			{Path: "lfs", Blob: ref.Blob{ETag: ref.ETag(sha256), Size: 9}},

@@ -137,7 +137,7 @@ func FuzzAddPage(f *testing.F) {
 	c, err := New(Config{})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		files, err := c.addPage(nil, body)
+		files, err := c.addPage(t.Context(), nil, body)
 		if err != nil {
 			return
 		}

@@ -38,7 +38,7 @@ func (c *Client) treeAt(ctx context.Context, ep *endpoint, repo ref.Repo, commit
 			return nil, err
 		}
 		left -= int64(len(r.body))
-		if files, err = c.addPage(files, r.body); err != nil {
+		if files, err = c.addPage(ctx, files, r.body); err != nil {
 			return nil, ep.fault(r.resp, "%v", err)
 		}
 		next, ok := nextQuery(r)
@@ -78,7 +78,7 @@ type treeEntry struct {
 	XetHash string `json:"xetHash"`
 }
 
-func (c *Client) addPage(files []ref.Listed, body []byte) ([]ref.Listed, error) {
+func (c *Client) addPage(ctx context.Context, files []ref.Listed, body []byte) ([]ref.Listed, error) {
 	var page []treeEntry
 	if json.Unmarshal(body, &page) != nil || page == nil {
 		return nil, errors.New("its answer is no list of files")
@@ -89,6 +89,7 @@ func (c *Client) addPage(files []ref.Listed, body []byte) ([]ref.Listed, error) 
 		}
 		if err := ref.CheckPath(e.Path); err != nil {
 			c.cfg.Log.Debug("left out of a list of files", "err", err)
+			tell(ctx, fmt.Sprintf("a file is left out: %v", err))
 			continue
 		}
 		blob, err := e.blob()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -12,14 +13,19 @@ import (
 // there is no other: not every file waits the full time for it anew.
 const lookPatience = 1500 * time.Millisecond
 
-// listener is the context's key for who wants to hear which endpoints a call
-// passed over.
+// listener is the context's key for who wants to hear what a call did without.
 type listener struct{}
 
-// Listen has calls under the context tell which endpoints they passed over, and
-// why.
+// Listen has calls under the context tell which endpoints they passed over, which
+// files they left out of a list, and why.
 func Listen(ctx context.Context, say func(string)) context.Context {
 	return context.WithValue(ctx, listener{}, say)
+}
+
+func tell(ctx context.Context, text string) {
+	if say, ok := ctx.Value(listener{}).(func(string)); ok {
+		say(text)
+	}
 }
 
 // hasty is the context's key for how long a question may take.
@@ -63,7 +69,7 @@ func (c *Client) ask(ctx context.Context, what string, among []*endpoint, q ques
 		if wait == 0 {
 			return err
 		}
-		c.cfg.Log.Debug("asked again after a hiccup", "about", what, "wait", wait, "err", err)
+		c.cfg.Log.Info("asked again after a hiccup", "about", what, "wait", wait, "err", err)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -135,8 +141,8 @@ func (c *Client) tryAll(ctx context.Context, turns []*endpoint, q question) erro
 			return err
 		}
 		c.passOver(ctx, ep, err)
-		if say, ok := ctx.Value(listener{}).(func(string)); ok && len(c.endpoints) > 1 {
-			say(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
+		if len(c.endpoints) > 1 {
+			tell(ctx, fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
 		}
 		said = append(said, err)
 	}
@@ -163,8 +169,12 @@ func (c *Client) passOver(ctx context.Context, ep *endpoint, err error) {
 	if isDefinite(err) || ep.hub && isPersonal(err) && c.isStranger(ctx) {
 		return
 	}
-	c.cfg.Log.Debug("endpoint passed over", "endpoint", ep.name, "err", err)
 	first := ep.rest(c.now().Add(max(restTime, min(retryAfter(err), maxRest))))
+	level := slog.LevelDebug
+	if first {
+		level = slog.LevelInfo
+	}
+	c.cfg.Log.Log(ctx, level, "endpoint passed over", "endpoint", ep.name, "err", err)
 	if first && len(c.endpoints) > 1 {
 		c.cfg.Notice(fmt.Sprintf("%s was passed over (%s)", ep.name, reason(err)))
 	}

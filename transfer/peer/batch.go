@@ -67,18 +67,23 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	for _, etag := range etags {
 		buf.Reset()
 		s.frame(&buf, etag)
-		if _, err := out.ReadFrom(&buf); err != nil {
+		n, err := out.ReadFrom(&buf)
+		if err != nil {
 			return
 		}
+		s.served(r, etag, n-frameHead)
 	}
 	if s.Sent != nil {
 		s.Sent("", out.n)
 	}
 }
 
+// frameHead is how many bytes tell the length of a frame.
+const frameHead = 4
+
 // frame puts a blob into buf. One that is shorter than it was a moment ago is absent.
 func (s *Server) frame(buf *bytes.Buffer, etag ref.ETag) {
-	var head [4]byte
+	var head [frameHead]byte
 	_, _ = buf.Write(head[:])
 	n, err := s.copyHeld(buf, etag)
 	if err != nil {

@@ -54,6 +54,7 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	s.served(r, "", out.n)
 	if s.Sent != nil {
 		s.Sent("", out.n)
 	}

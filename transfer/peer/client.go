@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,6 +33,8 @@ const (
 type Dialer struct {
 	// Self is how this node presents itself to those it follows; nil: not at all.
 	Self func() Introduction
+	// Log is told of each request at debug; nil: discard. It is for before the first use.
+	Log *slog.Logger
 
 	http, feeds *http.Client
 	paced       *pace.Transport
@@ -51,7 +54,30 @@ func NewDialer() *Dialer {
 		ReadBufferSize:         64 << 10,
 		MaxResponseHeaderBytes: 16 << 10,
 	}}
-	return &Dialer{feeds: newFeedClient(), paced: paced, http: &http.Client{Transport: paced, CheckRedirect: noRedirect}}
+	x := &Dialer{feeds: newFeedClient(), paced: paced}
+	x.http = &http.Client{Transport: noted{x, paced}, CheckRedirect: noRedirect}
+	return x
+}
+
+// noted is a transport that tells the log of requests.
+type noted struct {
+	dialer *Dialer
+	next   http.RoundTripper
+}
+
+func (n noted) RoundTrip(req *http.Request) (*http.Response, error) {
+	log := n.dialer.Log
+	if log == nil || !log.Enabled(req.Context(), slog.LevelDebug) {
+		return n.next.RoundTrip(req)
+	}
+	resp, err := n.next.RoundTrip(req)
+	span, at := req.Header.Get("Range"), req.URL.Host+req.URL.Path
+	if err != nil {
+		log.Debug("peer request", "method", req.Method, "to", at, "range", span, "err", err)
+	} else {
+		log.Debug("peer request", "method", req.Method, "to", at, "range", span, "status", resp.StatusCode)
+	}
+	return resp, err
 }
 
 func noRedirect(*http.Request, []*http.Request) error {
@@ -206,6 +232,9 @@ func (s *Source) refusal(resp *http.Response) error {
 	case http.StatusGone:
 		return fmt.Errorf("%s: %w", s.name, source.ErrChanged)
 	case http.StatusServiceUnavailable:
+		if making, ok := parseMaking(resp.Header.Get(HeaderMaking)); ok {
+			return fmt.Errorf("%s %w", s.name, making)
+		}
 		return fmt.Errorf("%s: %w", s.name, source.ErrBusy)
 	case http.StatusInternalServerError:
 		return fmt.Errorf("%s: %s", s.name, resp.Status)

@@ -74,6 +74,9 @@ type Server struct {
 	// Sent is told of the bytes of each answered request; may be nil.
 	Sent func(etag ref.ETag, n int64)
 
+	// Served is told what one node was sent of a blob, when that is over; may be nil.
+	Served func(Served)
+
 	// Limit bounds the rate of all blobs and chunks that are sent; nil is no bound.
 	// With a bound the bytes go through this process instead of through sendfile.
 	Limit *pace.Limit
@@ -82,13 +85,15 @@ type Server struct {
 	feeds  chan struct{}
 	mux    *http.ServeMux
 
+	ledger ledger
+
 	mu     sync.Mutex // guards askers
 	askers map[string]*asker
 }
 
 // NewServer makes a door onto a store.
 func NewServer(store Store, log *slog.Logger) *Server {
-	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), feeds: make(chan struct{}, maxFeeds), mux: http.NewServeMux(), askers: map[string]*asker{}}
+	s := &Server{Store: store, Log: log, places: make(chan struct{}, maxRequests), feeds: make(chan struct{}, maxFeeds), mux: http.NewServeMux(), askers: map[string]*asker{}, ledger: ledger{rows: map[servedRow]*row{}}}
 	s.mux.HandleFunc("GET "+PathBlobs, s.blob)
 	s.mux.HandleFunc("GET "+PathMaps+"{xet}", s.contentMap)
 	s.mux.HandleFunc("GET "+PathFeeds+"{etag}", s.feed)
@@ -101,6 +106,9 @@ func NewServer(store Store, log *slog.Logger) *Server {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Log != nil && s.Log.Enabled(r.Context(), slog.LevelDebug) {
+		s.Log.Debug("asked by a peer", "method", r.Method, "path", r.URL.Path, "range", r.Header.Get("Range"), "from", r.RemoteAddr)
+	}
 	if strings.HasPrefix(r.URL.Path, PathFeeds) { // has a bound of its own: it lasts
 		s.mux.ServeHTTP(w, r)
 		return
@@ -209,6 +217,12 @@ func (s *Server) contentMap(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, err := s.Store.ContentMap(r.Context(), ref.Blob{ETag: etag, Xet: xet})
+	if making, ok := errors.AsType[source.Making](err); ok {
+		w.Header().Set(HeaderMaking, formatMaking(making))
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, making.Error())
+		return
+	}
 	if err != nil {
 		refuse(w, http.StatusNotFound, source.ErrGone.Error())
 		return
@@ -261,6 +275,7 @@ func (s *Server) serveBlob(w http.ResponseWriter, r *http.Request, etag ref.ETag
 	w.Header().Set("ETag", `"`+string(etag)+`"`)
 	count := s.count(w, r)
 	http.ServeContent(count, r, "", time.Time{}, held.File())
+	s.served(r, etag, count.n)
 	if s.Sent != nil && count.n > 0 {
 		s.Sent(etag, count.n)
 	}

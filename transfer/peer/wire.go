@@ -8,7 +8,8 @@
 //	HEAD /v1/blobs/{etag}      whether it is held, and its size
 //	GET  /v1/blobs/{etag}/map  the hashes of its chunks (see below)
 //	GET  /v1/maps/{xet hash}?etag={etag}
-//	                           the blob's content-defined map, whose root is that hash
+//	                           the blob's content-defined map, whose root is that hash;
+//	                           503 with [HeaderMaking] while it is being worked out
 //	POST /v1/chunks/have       which of these chunks are held, in whatever blob
 //	POST /v1/chunks            these chunks' bytes
 //	POST /v1/batch/have        which of these blobs are held
@@ -30,6 +31,14 @@
 // that it is not held.
 package peer
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"hffs/transfer/source"
+)
+
 // What stands on the wire.
 const (
 	PathBlobs  = "/v1/blobs/"
@@ -47,9 +56,31 @@ const (
 
 	// HeaderHave is "<bytes here> <size>" for a blob that is being fetched.
 	HeaderHave = "Hffs-Have"
+	// HeaderMaking is "<begun> <bytes fetched>" of a map that is being worked out;
+	// begun is 0 or 1.
+	HeaderMaking = "Hffs-Making"
 	// HeaderReason says in words why a request was refused.
 	HeaderReason = "Hffs-Reason"
 )
 
 // Paths are all that the server answers for.
 var Paths = []string{PathBlobs, PathMaps, PathChunks, PathChunks + "/", PathBatch, PathBatch + "/", PathFeeds}
+
+func formatMaking(m source.Making) string {
+	begun := 0
+	if m.Begun {
+		begun = 1
+	}
+	return fmt.Sprintf("%d %d", begun, m.Done)
+}
+
+// parseMaking reads [HeaderMaking], which is no longer than that can be.
+func parseMaking(text string) (m source.Making, ok bool) {
+	const most = 2 + 19
+	begun, done, _ := strings.Cut(text, " ")
+	n, err := strconv.ParseUint(done, 10, 63)
+	if len(text) > most || err != nil || begun != "0" && begun != "1" {
+		return m, false
+	}
+	return source.Making{Begun: begun == "1", Done: int64(n)}, true
+}

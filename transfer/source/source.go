@@ -83,3 +83,12 @@ var (
 	// ErrRefused: the source will not serve us, whatever we ask for again.
 	ErrRefused = errors.New("refused")
 )
+
+// Making is the error of a [ContentMapper] that is working out the map it was asked
+// for: it may soon have it.
+type Making struct {
+	Begun bool  // it fetches what is new; before that it may yet wait for somebody else
+	Done  int64 // bytes that it has fetched
+}
+
+func (Making) Error() string { return "is working it out" }

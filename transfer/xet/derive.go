@@ -21,6 +21,9 @@ type Job struct {
 	// Ahead are chunks of the blob that an earlier run has fetched, sorted by
 	// their offsets and apart from one another. They are not fetched again.
 	Ahead []Piece
+	// Ready is called when it is known what is to be fetched, before anything of it is;
+	// an error ends the job. Nil means to go on.
+	Ready func(context.Context) error
 	// Keep takes each chunk that is fetched; nil throws them away. Several
 	// goroutines call it at once, and data is good only as long as the call lasts.
 	Keep func(off int64, data []byte) error
@@ -109,6 +112,11 @@ var errUnproven = errors.New("what was worked out is wrong")
 func (d *derivation) derive(ctx context.Context) (chunk.Map, error) {
 	if err := d.plan(ctx); err != nil {
 		return chunk.Map{}, err
+	}
+	if d.Ready != nil && d.missing() > 0 {
+		if err := d.Ready(ctx); err != nil {
+			return chunk.Map{}, err
+		}
 	}
 	m, err := d.try(ctx)
 	for _, doubt := range []func(error) bool{d.doubtAhead, d.doubtData} {
