@@ -42,10 +42,12 @@ func manual(program *cli.App) string {
 	p.flags(append(program.Flags, cli.VersionFlag, cli.HelpFlag), "")
 	p.section("COMMANDS")
 	eachCommand(program.Commands, "hffs", p.command)
+	p.answers(answers())
 	p.section("ENVIRONMENT")
 	p.text("Every flag has a variable, such as HFFS_LIMIT_DOWN for --limit-down; the flag itself counts\n" +
 		"first, then the variable, then the settings file.\n\n" +
-		"HFFS_HOME is where hffs keeps its state. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,\n" +
+		"HFFS_HOME is where hffs keeps its state: the folder hffs beside the cache, or, where that\n" +
+		"cannot be written, one in ~/.cache/hffs. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,\n" +
 		"HF_HUB_OFFLINE, HF_HUB_DISABLE_XET, HF_HUB_DISABLE_SYMLINKS mean what they mean to\n" +
 		"huggingface_hub. NO_COLOR keeps colours away.")
 	p.section("FILES")

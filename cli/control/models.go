@@ -35,22 +35,22 @@ type RemoveAsk struct {
 
 // Removed is what has gone, as `hffs rm --json` prints it; sizes in bytes.
 type Removed struct {
-	Repo     string        `json:"repo"`
-	RepoType string        `json:"repo_type"`
-	Files    []RemovedFile `json:"files"`
-	Refs     []string      `json:"refs"`  // branches and tags that have no snapshot any more
-	Blobs    int           `json:"blobs"` // how many
-	Freed    int64         `json:"freed"`
-	Whole    bool          `json:"whole"` // nothing is left of the repo
-	DryRun   bool          `json:"dry_run"`
+	Repo     string        `json:"repo" doc:"the repo, without its type"`
+	RepoType string        `json:"repo_type" doc:"model, dataset or space"`
+	Files    []RemovedFile `json:"files" doc:"the files that went, each once for each commit"`
+	Refs     []string      `json:"refs" doc:"branches and tags that have no snapshot any more"`
+	Blobs    int           `json:"blobs" doc:"how many contents went from the disk"`
+	Freed    int64         `json:"freed" doc:"bytes"`
+	Whole    bool          `json:"whole" doc:"whether nothing is left of the repo"`
+	DryRun   bool          `json:"dry_run" doc:"true: nothing was removed, this is what would be"`
 }
 
 // RemovedFile is a file of a commit that has gone.
 type RemovedFile struct {
-	Commit string `json:"commit"`
-	File   string `json:"file"`
-	Size   int64  `json:"size"`
-	Kept   bool   `json:"kept"` // its bytes stay: another revision has them too
+	Commit string `json:"commit" doc:"40 hex digits"`
+	File   string `json:"file" doc:"the path in the repo"`
+	Size   int64  `json:"size" doc:"bytes"`
+	Kept   bool   `json:"kept" doc:"true where the bytes stay, because another revision has them too"`
 }
 
 // SearchAsk names a repo, and perhaps a file in it.
@@ -62,33 +62,33 @@ type SearchAsk struct {
 
 // Found is who has something of a repo, as `hffs search --json` prints it.
 type Found struct {
-	Repo     string       `json:"repo"`
-	RepoType string       `json:"repo_type"`
-	File     string       `json:"file,omitempty"`
-	Holders  []RepoHolder `json:"holders"`
-	Near     []NamedRepo  `json:"near"` // when nobody has any of it: repos of a similar name
+	Repo     string       `json:"repo" doc:"the repo, without its type"`
+	RepoType string       `json:"repo_type" doc:"model, dataset or space"`
+	File     string       `json:"file,omitempty" doc:"the path in the repo; absent where no file was named"`
+	Holders  []RepoHolder `json:"holders" doc:"who has something of it, once for each commit; this machine comes first"`
+	Near     []NamedRepo  `json:"near" doc:"repos of a similar name, when nobody has any of it"`
 }
 
 // RepoHolder is a node, and what it has of a commit, or of a file at it. What the whole
 // would be is null where nobody here knows.
 type RepoHolder struct {
-	Node     string   `json:"node"`
-	Addr     string   `json:"addr"`
-	Here     bool     `json:"here"` // it is this machine
-	Commit   string   `json:"commit"`
-	Refs     []string `json:"refs"`
-	ETag     string   `json:"etag,omitempty"` // of the file
-	Files    int      `json:"files"`
-	Bytes    int64    `json:"bytes"`
-	OfFiles  *int     `json:"of_files"`
-	OfBytes  *int64   `json:"of_bytes"`
-	Complete *bool    `json:"complete"`
+	Node     string   `json:"node" doc:"the name of the node, or: this machine"`
+	Addr     string   `json:"addr" doc:"its door for peers, HOST:PORT; empty for this machine"`
+	Here     bool     `json:"here" doc:"true for this machine"`
+	Commit   string   `json:"commit" doc:"40 hex digits"`
+	Refs     []string `json:"refs" doc:"branches and tags that stand for the commit, as the holder knows them"`
+	ETag     string   `json:"etag,omitempty" doc:"the hash of the content, as the Hub states it; only where a file was named"`
+	Files    int      `json:"files" doc:"how many files it has of the commit; of a named file 1 for the whole, else 0"`
+	Bytes    int64    `json:"bytes" doc:"how many bytes it has of the commit, or of the file"`
+	OfFiles  *int     `json:"of_files" doc:"how many files the commit has; null where nobody here knows"`
+	OfBytes  *int64   `json:"of_bytes" doc:"bytes of the whole; null where nobody here knows"`
+	Complete *bool    `json:"complete" doc:"whether it has the whole; null where nobody here knows"`
 }
 
 // NamedRepo is a repo's name and type.
 type NamedRepo struct {
-	Repo     string `json:"repo"`
-	RepoType string `json:"repo_type"`
+	Repo     string `json:"repo" doc:"the repo, without its type"`
+	RepoType string `json:"repo_type" doc:"model, dataset or space"`
 }
 
 // SharedRepos is what a node offers to others.

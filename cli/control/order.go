@@ -62,84 +62,82 @@ type OrderProgress struct {
 // Done is the outcome of an order, as `hffs get REPO --json` prints it. Files that
 // failed have an error.
 type Done struct {
-	Repos    []DoneRepo `json:"repos"`
-	Files    int        `json:"files"` // that came
-	Failed   int        `json:"failed"`
-	Bytes    int64      `json:"bytes"` // of those that came
-	Seconds  float64    `json:"seconds"`
-	Sources  []Source   `json:"sources"`
-	Dropped  []Note     `json:"dropped"`
-	Warnings []string   `json:"warnings"`
+	Repos    []DoneRepo `json:"repos" doc:"what came of each repo, in the order in which they were asked for"`
+	Files    int        `json:"files" doc:"how many files came"`
+	Failed   int        `json:"failed" doc:"how many files failed; a repo that cannot be had counts as one"`
+	Bytes    int64      `json:"bytes" doc:"of the files that came, in bytes"`
+	Seconds  float64    `json:"seconds" doc:"how long it took, in seconds"`
+	Sources  []Source   `json:"sources" doc:"who brought how much of all that"`
+	Dropped  []Note     `json:"dropped" doc:"the sources that failed or sent wrong bytes and were given up"`
+	Warnings []string   `json:"warnings" doc:"what went to stderr as well, in words for people"`
 }
 
-// DoneRepo is what came of a repo. Path is its snapshot, or the folder that was asked
-// for. Where the repo itself cannot be had it has an error.
+// DoneRepo is what came of a repo. Where the repo itself cannot be had it has an error.
 type DoneRepo struct {
-	Repo     string     `json:"repo"`
-	RepoType string     `json:"repo_type"`
-	Revision string     `json:"revision"`
-	Commit   string     `json:"commit"`
-	Path     string     `json:"path"`
-	Files    []DoneFile `json:"files"`
-	Error    *Error     `json:"error,omitempty"`
+	Repo     string     `json:"repo" doc:"the repo, without its type"`
+	RepoType string     `json:"repo_type" doc:"model, dataset or space"`
+	Revision string     `json:"revision" doc:"the branch, tag or commit that was asked for"`
+	Commit   string     `json:"commit" doc:"the commit that it stands for, 40 hex digits; empty where that is not known"`
+	Path     string     `json:"path" doc:"the absolute path of its snapshot, or of --local-dir; empty where it has an error"`
+	Files    []DoneFile `json:"files" doc:"the files that were asked for"`
+	Error    *Error     `json:"error,omitempty" doc:"why the repo cannot be had"`
 }
 
-// DoneFile is what became of a file. How is for those in a folder: "reflink",
-// "hardlink", "copy", or "kept" where it was there.
+// DoneFile is what became of a file.
 type DoneFile struct {
-	File    string   `json:"file"`
-	Path    string   `json:"path"`
-	Size    int64    `json:"size"`
-	ETag    string   `json:"etag"`
-	How     string   `json:"how,omitempty"`
-	Sources []Source `json:"sources"`
-	Error   *Error   `json:"error,omitempty"`
+	File    string   `json:"file" doc:"the path in the repo"`
+	Path    string   `json:"path" doc:"where it lies, an absolute path; empty where it was not fetched"`
+	Size    int64    `json:"size" doc:"bytes"`
+	ETag    string   `json:"etag" doc:"the hash of the content, as the Hub states it"`
+	How     string   `json:"how,omitempty" doc:"in --local-dir only: reflink, hardlink, copy, or kept where it was there before"`
+	Sources []Source `json:"sources" doc:"who brought how much"`
+	Error   *Error   `json:"error,omitempty" doc:"why it could not be had"`
 }
 
 // Survey is what an order would fetch from whom, as `hffs get --dry-run --json`
 // prints it.
 type Survey struct {
-	Repos []SurveyRepo `json:"repos"`
-	// Here, LAN and Hub are bytes by the nearest who has them; Nobody are those that
-	// cannot be had. Nodes is how much each node could bring of what is not here.
-	Here     Share     `json:"here"`
-	LAN      Share     `json:"lan"`
-	Hub      Share     `json:"hub"`
-	Nobody   Share     `json:"nobody"`
-	Nodes    []NodeHas `json:"nodes"`
-	Warnings []string  `json:"warnings"`
+	Repos []SurveyRepo `json:"repos" doc:"the repos, in the order in which they were asked for"`
+	// Here, LAN, Hub and Nobody are by the nearest who has it: each file counts once.
+	Here     Share     `json:"here" doc:"what is on this machine already"`
+	LAN      Share     `json:"lan" doc:"what peers have and this machine does not"`
+	Hub      Share     `json:"hub" doc:"what only the Hub has"`
+	Nobody   Share     `json:"nobody" doc:"what cannot be had"`
+	Nodes    []NodeHas `json:"nodes" doc:"how much each peer could bring of what is not here; several may have the same"`
+	Warnings []string  `json:"warnings" doc:"what went to stderr as well, in words for people"`
 }
 
 // Share is some files.
 type Share struct {
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"`
+	Files int   `json:"files" doc:"how many files"`
+	Bytes int64 `json:"bytes" doc:"their bytes"`
 }
 
 // NodeHas is what a node holds of it.
 type NodeHas struct {
-	Node string `json:"node"`
-	Addr string `json:"addr"`
+	Node string `json:"node" doc:"the name of the node"`
+	Addr string `json:"addr" doc:"its door for peers, HOST:PORT"`
 	Share
 }
 
 // SurveyRepo is what would be fetched of a repo.
 type SurveyRepo struct {
-	Repo     string       `json:"repo"`
-	RepoType string       `json:"repo_type"`
-	Revision string       `json:"revision"`
-	Commit   string       `json:"commit"`
-	Files    []SurveyFile `json:"files"`
-	Error    *Error       `json:"error,omitempty"`
+	Repo     string       `json:"repo" doc:"the repo, without its type"`
+	RepoType string       `json:"repo_type" doc:"model, dataset or space"`
+	Revision string       `json:"revision" doc:"the branch, tag or commit that was asked for"`
+	Commit   string       `json:"commit" doc:"the commit that it stands for, 40 hex digits; empty where that is not known"`
+	Files    []SurveyFile `json:"files" doc:"the files that were asked for"`
+	Lacking  []DoneFile   `json:"lacking" doc:"what was asked for by its name and is not there"`
+	Error    *Error       `json:"error,omitempty" doc:"why the repo cannot be had"`
 }
 
-// SurveyFile is where a file would come from: "here", "lan", "hub", or "nobody".
+// SurveyFile is where a file would come from.
 type SurveyFile struct {
-	File  string   `json:"file"`
-	Size  int64    `json:"size"`
-	ETag  string   `json:"etag"`
-	From  string   `json:"from"`
-	Nodes []string `json:"nodes"` // who hold it
+	File  string   `json:"file" doc:"the path in the repo"`
+	Size  int64    `json:"size" doc:"bytes"`
+	ETag  string   `json:"etag" doc:"the hash of the content, as the Hub states it"`
+	From  string   `json:"from" doc:"who is the nearest to have it: here, lan, hub or nobody"`
+	Nodes []string `json:"nodes" doc:"the names of the peers that hold it"`
 }
 
 // OrderEvent is a line of the answer to an order: exactly one of these.

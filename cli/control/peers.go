@@ -16,29 +16,25 @@ const pathPeers = "/control/v1/peers"
 
 // Peers is who else there is, as `hffs peer ls --json` prints it.
 type Peers struct {
-	Node  string      `json:"node"` // the running node that was asked; empty when none runs
-	Peers []KnownPeer `json:"peers"`
+	Node  string      `json:"node" doc:"the running node that was asked; empty where none runs"`
+	Peers []KnownPeer `json:"peers" doc:"the nodes, those of the swarm first"`
 }
 
 // KnownPeer is a node that was found, or a place where the user says there is one.
 type KnownPeer struct {
-	Node   string   `json:"node"` // empty when nobody answers there
-	ID     string   `json:"id"`
-	Addr   string   `json:"addr"` // of its gossip, HOST:PORT; as it was added
-	Door   string   `json:"door"`
-	Alive  bool     `json:"alive"`               // it answers
-	Member bool     `json:"member"`              // it is in the swarm of the running node
-	Trip   *float64 `json:"round_trip_ms"`       // null when it does not answer
-	Ahead  *float64 `json:"clock_ahead_seconds"` // of ours; whole seconds
-	Files  int      `json:"files"`
-	Bytes  int64    `json:"bytes"`
-	// Version is that of its hffs.
-	Version string `json:"version"`
-	// Found says how: "added" by hffs peer add, "named" by --peer, "mdns",
-	// "remembered", or "gossip" when others told of it.
-	Found []string `json:"found"`
-	// Problem is what keeps it from being asked.
-	Problem string `json:"problem,omitempty"`
+	Node    string   `json:"node" doc:"the name of the node; empty where nobody answers"`
+	ID      string   `json:"id" doc:"its id, 16 hex digits; empty where nobody answers"`
+	Addr    string   `json:"addr" doc:"of its gossip, HOST:PORT; as it was added"`
+	Door    string   `json:"door" doc:"for the files that peers fetch, HOST:PORT; empty where the name cannot be looked up"`
+	Alive   bool     `json:"alive" doc:"whether it answers"`
+	Member  bool     `json:"member" doc:"whether it is in the swarm of the running node"`
+	Trip    *float64 `json:"round_trip_ms" doc:"how long a round trip takes, in milliseconds; null where it does not answer"`
+	Ahead   *float64 `json:"clock_ahead_seconds" doc:"how far its clock is ahead of ours, in whole seconds; null where that is not known"`
+	Files   int      `json:"files" doc:"how many files it offers"`
+	Bytes   int64    `json:"bytes" doc:"their bytes"`
+	Version string   `json:"version" doc:"of its hffs; empty where that is not known"`
+	Found   []string `json:"found" doc:"how: added (by hffs peer add), named (by --peer), mdns, remembered, or gossip where others told of it"`
+	Problem string   `json:"problem,omitempty" doc:"what keeps it from being asked, in words for people"`
 }
 
 // PeerLister is an [Engine] that knows who else there is.

@@ -6,6 +6,9 @@
 // read; every request shows the key, and names this machine as its Host, so
 // that neither another user nor a web page can give orders.
 //
+// Commands print much of it with --json, where scripts rely on it: keys are only ever
+// added. The tag doc beside a key says what it is; the manual page shows that.
+//
 //	POST /control/v1/get     Ask → a line of JSON for each [Event], the last with Got or Error
 //	POST /control/v1/where   Ask → Where
 //	GET  /control/v1/status  → Status
@@ -52,121 +55,118 @@ type Engine interface {
 
 // Source is what one source has brought.
 type Source struct {
-	Kind   string  `json:"kind"` // "peer", "hub" or "local"
-	Name   string  `json:"name"`
-	Bytes  int64   `json:"bytes"`
-	Rate   float64 `json:"rate,omitempty"` // bytes per second
-	Active bool    `json:"active,omitempty"`
+	Kind   string  `json:"kind" doc:"peer, hub, local (the file or part of it was here) or reuse (chunks of other files on this disk)"`
+	Name   string  `json:"name" doc:"the name of the node or of the host; a word such as cache or resumed for what was here"`
+	Bytes  int64   `json:"bytes" doc:"how many bytes it has brought"`
+	Rate   float64 `json:"rate,omitempty" doc:"bytes per second; only while it is fetched"`
+	Active bool    `json:"active,omitempty" doc:"true for one that brings bytes just now; only while it is fetched"`
 }
 
 // Note is something the user should know although the work goes on.
 type Note struct {
-	Source  string `json:"source,omitempty"`
-	Text    string `json:"text"`
-	Dropped bool   `json:"dropped,omitempty"`
+	Source  string `json:"source,omitempty" doc:"the name of the source that it is about"`
+	Text    string `json:"text" doc:"what happened, in words for people"`
+	Dropped bool   `json:"dropped,omitempty" doc:"true where the source was given up"`
 }
 
 // Progress is one look at a running download; sizes in bytes.
 type Progress struct {
-	Phase   string   `json:"phase"`
-	Repo    string   `json:"repo"`
-	File    string   `json:"file"`
-	Done    int64    `json:"done"`
-	Total   int64    `json:"total"`
-	Sources []Source `json:"sources"`
-	Notes   []Note   `json:"notes,omitempty"` // all so far; only ever appended to
-	// Limits are those of this download alone; in a node's status only.
-	Limits Limits `json:"limits,omitzero"`
+	Phase   string   `json:"phase" doc:"what is being done, in words for people"`
+	Repo    string   `json:"repo" doc:"the repo, without its type"`
+	File    string   `json:"file" doc:"the path in the repo"`
+	Done    int64    `json:"done" doc:"bytes that are here and checked"`
+	Total   int64    `json:"total" doc:"bytes of the whole file; 0 while that is not known"`
+	Sources []Source `json:"sources" doc:"who has brought how much so far"`
+	Notes   []Note   `json:"notes,omitempty" doc:"what is worth knowing so far"`
+	// Limits are in a node's status only.
+	Limits Limits `json:"limits,omitzero" doc:"the limits of this download alone"`
 }
 
 // Got is the outcome of a get, as `hffs get --json` prints it.
 type Got struct {
-	Path     string   `json:"path"`
-	Repo     string   `json:"repo"`
-	RepoType string   `json:"repo_type"`
-	Revision string   `json:"revision"`
-	Commit   string   `json:"commit"`
-	File     string   `json:"file"`
-	Size     int64    `json:"size"`
-	ETag     string   `json:"etag"`
-	Seconds  float64  `json:"seconds"`
-	Sources  []Source `json:"sources"`
-	// Dropped are the sources that failed or sent wrong bytes and were given up.
-	Dropped  []Note   `json:"dropped"`
-	Warnings []string `json:"warnings"`
+	Path     string   `json:"path" doc:"where the file lies: an absolute path into the snapshot"`
+	Repo     string   `json:"repo" doc:"the repo, without its type"`
+	RepoType string   `json:"repo_type" doc:"model, dataset or space"`
+	Revision string   `json:"revision" doc:"the branch, tag or commit that was asked for"`
+	Commit   string   `json:"commit" doc:"the commit that it stands for, 40 hex digits"`
+	File     string   `json:"file" doc:"the path in the repo"`
+	Size     int64    `json:"size" doc:"bytes"`
+	ETag     string   `json:"etag" doc:"the hash of the content, as the Hub states it: SHA-256 of a large file, else the SHA-1 of git"`
+	Seconds  float64  `json:"seconds" doc:"how long it took, in seconds"`
+	Sources  []Source `json:"sources" doc:"who brought how much"`
+	Dropped  []Note   `json:"dropped" doc:"the sources that failed or sent wrong bytes and were given up"`
+	Warnings []string `json:"warnings" doc:"what went to stderr as well, in words for people"`
 }
 
 // Where is who holds a file, as `hffs where --json` prints it.
 type Where struct {
-	Repo     string   `json:"repo"`
-	RepoType string   `json:"repo_type"`
-	Revision string   `json:"revision"`
-	Commit   string   `json:"commit"`
-	File     string   `json:"file"`
-	Size     int64    `json:"size"`
-	ETag     string   `json:"etag"`
-	Local    *string  `json:"local"` // path, null when it is not here
-	Holders  []Holder `json:"holders"`
-	Hub      bool     `json:"hub"`
-	Warnings []string `json:"warnings"`
+	Repo     string   `json:"repo" doc:"the repo, without its type"`
+	RepoType string   `json:"repo_type" doc:"model, dataset or space"`
+	Revision string   `json:"revision" doc:"the branch, tag or commit that was asked for"`
+	Commit   string   `json:"commit" doc:"the commit that it stands for, 40 hex digits"`
+	File     string   `json:"file" doc:"the path in the repo"`
+	Size     int64    `json:"size" doc:"bytes of the whole file"`
+	ETag     string   `json:"etag" doc:"the hash of the content, as the Hub states it"`
+	Local    *string  `json:"local" doc:"the absolute path of the file here; null where it is not here"`
+	Holders  []Holder `json:"holders" doc:"the peers that have it, or part of it"`
+	Hub      bool     `json:"hub" doc:"whether the Hub answers for it"`
+	Warnings []string `json:"warnings" doc:"what went to stderr as well, in words for people"`
 }
 
 // Holder is a peer that has the file, or part of it.
 type Holder struct {
-	Node     string `json:"node"`
-	Addr     string `json:"addr"`
-	Bytes    int64  `json:"bytes"`
-	Complete bool   `json:"complete"`
+	Node     string `json:"node" doc:"the name of the node"`
+	Addr     string `json:"addr" doc:"its door for peers, HOST:PORT"`
+	Bytes    int64  `json:"bytes" doc:"how many bytes of the file it has"`
+	Complete bool   `json:"complete" doc:"whether it has the whole"`
 }
 
 // Status is what a node says of itself, as `hffs status --json` prints it.
 type Status struct {
-	Node      string     `json:"node"`
-	ID        string     `json:"id"`
-	Version   string     `json:"version"`
-	PID       int        `json:"pid"`
-	Swarm     string     `json:"swarm"`
-	Listen    Listen     `json:"listen"`
-	Cache     string     `json:"cache"`
-	Seconds   float64    `json:"uptime_seconds"`
-	Peers     []Peer     `json:"peers"`
-	Shares    Shares     `json:"shares"`
-	Limits    Limits     `json:"limits"`
-	Transfers []Progress `json:"transfers"`
-	// Dropped are the sources that sent wrong bytes or failed since the start,
-	// the latest last.
-	Dropped []Note `json:"dropped"`
+	Node      string     `json:"node" doc:"the name of the node"`
+	ID        string     `json:"id" doc:"its id, which stays the same, 16 hex digits"`
+	Version   string     `json:"version" doc:"of its hffs"`
+	PID       int        `json:"pid" doc:"its process"`
+	Swarm     string     `json:"swarm" doc:"the name of its swarm"`
+	Listen    Listen     `json:"listen" doc:"where its doors are"`
+	Cache     string     `json:"cache" doc:"the folder of the Hugging Face cache"`
+	Seconds   float64    `json:"uptime_seconds" doc:"since it was started, in seconds"`
+	Peers     []Peer     `json:"peers" doc:"the other nodes of the swarm, alive as far as is known"`
+	Shares    Shares     `json:"shares" doc:"what it offers to others"`
+	Limits    Limits     `json:"limits" doc:"the rates that it keeps to"`
+	Transfers []Progress `json:"transfers" doc:"the files that are fetched just now"`
+	Dropped   []Note     `json:"dropped" doc:"the sources that sent wrong bytes or failed since the start, the latest last"`
 }
 
 // Listen is where a node's doors are; empty when not open yet.
 type Listen struct {
-	Gossip string `json:"gossip"`
-	Door   string `json:"door"`
-	API    string `json:"api"`
+	Gossip string `json:"gossip" doc:"HOST:PORT, TCP and UDP; empty where it is not open yet"`
+	Door   string `json:"door" doc:"HOST:PORT, for the files that peers fetch; empty where it is not open yet"`
+	API    string `json:"api" doc:"HOST:PORT on loopback; what HF_ENDPOINT can point at"`
 }
 
 // Peer is another node of the swarm, alive as far as is known.
 type Peer struct {
-	Node  string `json:"node"`
-	ID    string `json:"id"`
-	Addr  string `json:"addr"`
-	Files int    `json:"files"`
-	Bytes int64  `json:"bytes"`
+	Node  string `json:"node" doc:"the name of the node"`
+	ID    string `json:"id" doc:"its id, 16 hex digits"`
+	Addr  string `json:"addr" doc:"its door for peers, HOST:PORT"`
+	Files int    `json:"files" doc:"how many files it offers"`
+	Bytes int64  `json:"bytes" doc:"their bytes"`
 }
 
 // Limits are rates that are kept to, in bytes per second; 0 is none.
 type Limits struct {
-	Down int64 `json:"down"` // all that downloads receive
-	Up   int64 `json:"up"`   // what is sent to peers
-	Hub  int64 `json:"hub"`  // what downloads receive from the Hub
+	Down int64 `json:"down" doc:"of all that downloads receive, in bytes per second; 0 is no limit"`
+	Up   int64 `json:"up" doc:"of what is sent to peers, in bytes per second; 0 is no limit"`
+	Hub  int64 `json:"hub" doc:"of what downloads receive from the Hub, in bytes per second; 0 is no limit"`
 }
 
 // Shares is what a node offers to others: checked, unchanged files.
 type Shares struct {
-	Repos int   `json:"repos"`
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"` // of distinct blobs
-	Sent  int64 `json:"sent"`  // bytes sent to peers since the start
+	Repos int   `json:"repos" doc:"how many repos"`
+	Files int   `json:"files" doc:"how many files"`
+	Bytes int64 `json:"bytes" doc:"their bytes, each content once"`
+	Sent  int64 `json:"sent" doc:"bytes sent to peers since the start"`
 }
 
 // Event is one line of the answer to a get.
@@ -196,9 +196,9 @@ const (
 
 // Error is a failure in words for people: what happened, then what to try.
 type Error struct {
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+	Code    Code   `json:"code" doc:"usage, not_found, access, no_source, storage, port, mismatch, no_node, busy, stopped or internal; see the exit codes"`
+	Message string `json:"message" doc:"what happened, in words for people"`
+	Hint    string `json:"hint,omitempty" doc:"what to try"`
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -28,10 +28,10 @@ const (
 
 // Line is one thing that a check has found.
 type Line struct {
-	Check string `json:"check"`
-	State State  `json:"state"`
-	Text  string `json:"text"`
-	Hint  string `json:"hint,omitempty"` // what to try
+	Check string `json:"check" doc:"the name of the check"`
+	State State  `json:"state" doc:"ok, warn (works, perhaps not as it could) or fail"`
+	Text  string `json:"text" doc:"what was seen, in words for people"`
+	Hint  string `json:"hint,omitempty" doc:"what to try"`
 }
 
 // Check looks at one thing.
@@ -43,7 +43,7 @@ type Check struct {
 // Checks are all of them, in the order in which they are told.
 func Checks() []Check {
 	return []Check{
-		{"node", node}, {"endpoint", endpoint}, {"proxy", proxy},
+		{"node", node}, {"settings", settings}, {"endpoint", endpoint}, {"proxy", proxy},
 		{"interfaces", interfaces}, {"multicast", multicast}, {"names", names},
 		{"ports", ports}, {"reach", reach}, {"firewall", firewall},
 		{"peers", peers}, {"versions", versions},
@@ -54,8 +54,8 @@ func Checks() []Check {
 
 // Report is what all checks have found, as `hffs doctor --json` prints it.
 type Report struct {
-	OK    bool   `json:"ok"` // nothing fails
-	Lines []Line `json:"lines"`
+	OK    bool   `json:"ok" doc:"true where nothing fails; warnings do not count"`
+	Lines []Line `json:"lines" doc:"what was found, in the order in which it is told"`
 }
 
 // Run has all checks look at the same time and tells their lines in order, each as soon

@@ -38,10 +38,12 @@ func fine() World {
 		Endpoints: func(context.Context) []Endpoint {
 			return []Endpoint{{Name: "huggingface.co", Hub: true, Took: 20 * time.Millisecond, Ahead: &ahead}}
 		},
-		Whoami:  func(context.Context) (string, error) { return "ann", nil },
-		Folders: []Folder{{"/c", "the cache", "HF_HUB_CACHE", true}, {"/s", "what hffs keeps", "HFFS_HOME", false}},
-		Free:    func(string) (int64, error) { return 100 << 30, nil },
-		Write:   func(string) error { return nil },
+		Whoami:   func(context.Context) (string, error) { return "ann", nil },
+		Settings: func() (string, error) { return "/s/hffs.toml", nil },
+		Folders:  []Folder{{"/c", "the cache", "HF_HUB_CACHE", true}, {"/s", "what hffs keeps", "HFFS_HOME", false}},
+		Free:     func(string) (int64, error) { return 100 << 30, nil },
+		Read:     func(string) error { return nil },
+		Write:    func(string) error { return nil },
 	}
 }
 
@@ -164,7 +166,7 @@ var world = []sick{
 	}},
 
 	{"alone", "peers", Warn, "no other node", func(w *World) { w.Peers = func(context.Context) []Peer { return nil } }},
-	{"added and away", "peers", Warn, "10.0.0.9:7766, which was added", peerOf(Peer{Addr: "10.0.0.9:7766", Added: true, Problem: "nothing comes back"})},
+	{"added and away", "peers", Warn, "10.0.0.9:7766, which was named", peerOf(Peer{Addr: "10.0.0.9:7766", Added: true, Problem: "nothing comes back"})},
 	{"door blocked", "peers", Warn, "does not answer", peerOf(Peer{Name: "x", Member: true, Door: "10.0.0.2:7767", Problem: "its door does not answer"})},
 	{"heard only", "peers", Warn, "cannot be asked", peerOf(Peer{Addr: "10.0.0.9:7766", Problem: "refused"})},
 	{"in no swarm of ours", "peers", Warn, "not in this node's swarm", peerOf(Peer{Name: "x", Alive: true})},
@@ -208,7 +210,20 @@ var world = []sick{
 	}},
 	{"a mirror", "endpoint", OK, "https://mirror", func(w *World) { w.Environ = env("HF_ENDPOINT", "https://mirror") }},
 
+	{"a typo in the settings", "settings", Fail, "reason", func(w *World) { w.Settings = func() (string, error) { return "/s/hffs.toml", errTest } }},
 	{"read-only", "disk", Fail, "cannot be written", func(w *World) { w.Write = func(string) error { return errTest } }},
+	{"a shelf", "disk", Warn, "can be read and shared", func(w *World) {
+		w.Write = func(dir string) error {
+			if dir == "/c" {
+				return errTest
+			}
+			return nil
+		}
+	}},
+	{"out of reach", "disk", Fail, "the cache, /c, cannot be written", func(w *World) {
+		w.Read = func(string) error { return errTest }
+		w.Write = w.Read
+	}},
 	{"full", "disk", Fail, "free", func(w *World) { w.Free = func(string) (int64, error) { return 1 << 20, nil } }},
 	{"nearly full", "disk", Warn, "the cache", func(w *World) { w.Free = func(string) (int64, error) { return 1 << 30, nil } }},
 	{"an odd disk", "disk", Warn, "not known", func(w *World) { w.Free = func(string) (int64, error) { return 0, errTest } }},

@@ -14,6 +14,15 @@ const (
 	roomLeast = 100 << 20
 )
 
+// settings: do commands go by what the user has written down?
+func settings(_ context.Context, w World) []Line {
+	path, err := w.Settings()
+	if err != nil {
+		return []Line{fail(err.Error(), "mend the line, or remove "+path+": nothing needs settings")}
+	}
+	return []Line{ok("%s is right, or not there", path)}
+}
+
 // disk: can files be written, and how many?
 func disk(_ context.Context, w World) (lines []Line) {
 	for _, f := range w.Folders {
@@ -24,6 +33,10 @@ func disk(_ context.Context, w World) (lines []Line) {
 
 func folder(w World, f Folder) Line {
 	if err := w.Write(f.Path); err != nil {
+		if f.Models && w.Read(f.Path) == nil {
+			return warn(fmt.Sprintf("%s, %s, can be read and shared, not written: %v", f.For, f.Path, err),
+				"to fetch something new, let "+f.Variable+" choose another folder")
+		}
 		return fail(fmt.Sprintf("%s, %s, cannot be written: %v", f.For, f.Path, err), f.Variable+" chooses another folder")
 	}
 	free, err := w.Free(f.Path)

@@ -37,7 +37,7 @@ func peers(ctx context.Context, w World) (lines []Line) {
 		case p.Member:
 			lines = append(lines, warn(fmt.Sprintf("%s (%s): %s", p.Name, p.Addr, p.Problem), "open the TCP port of its door, "+p.Door+", in the firewall there"))
 		case p.Added:
-			lines = append(lines, warn(fmt.Sprintf("%s, which was added: %s", p.Addr, p.Problem), "does \"hffs up\" run there? if it is gone for good: hffs peer rm "+p.Addr))
+			lines = append(lines, warn(fmt.Sprintf("%s, which was named: %s", p.Addr, p.Problem), "does \"hffs up\" run there? one that was added and is gone for good: hffs peer rm "+p.Addr))
 		default:
 			lines = append(lines, warn(fmt.Sprintf("%s has answered, but cannot be asked: %s", cmp.Or(p.Name, p.Addr), p.Problem), "open the TCP port of its door, "+p.Door+", in the firewall there"))
 		}

@@ -49,9 +49,14 @@ type World struct {
 	// Whoami is whose the user's token is.
 	Whoami func(context.Context) (name string, err error)
 
+	// Settings is where the settings file is, and what is wrong with it.
+	Settings func() (path string, err error)
+
 	Folders []Folder
 	// Free is how many bytes may still be written on the disk of a folder.
 	Free func(dir string) (int64, error)
+	// Read tries whether a folder can be looked into.
+	Read func(dir string) error
 	// Write tries whether files can be made in a folder, or made at all where it will be.
 	Write func(dir string) error
 }
