@@ -52,6 +52,8 @@ type app struct {
 	verboseFrom *origin
 	// origins are where flags have their values from that were set for good.
 	origins map[string]origin
+	// unsettled is what is wrong with what was set for good, for commands that do without it.
+	unsettled error
 }
 
 // Main runs the command line args (the program's name first) and returns its
@@ -78,7 +80,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	for _, c := range program.Commands {
 		a.strict(c)
 	}
-	err := program.RunContext(ctx, reorder(program, args))
+	err := a.allTold(program.RunContext(ctx, reorder(program, args)))
 	if err == nil {
 		return exitOK
 	}
@@ -144,8 +146,8 @@ func usageError(c *cli.Context, err error, _ bool) error {
 
 func unknown(c *cli.Context, name string) error {
 	hint := "\"hffs --help\" lists the commands"
-	if near := cli.SuggestCommand(c.App.Commands, name); near != "" {
-		hint = near + " " + hint
+	if near := nearCommand(c.App.Commands, name); near != "" {
+		hint = fmt.Sprintf("did you mean \"hffs %s\"? ", near) + hint
 	}
 	return usage(fmt.Sprintf("there is no command %q", name), hint)
 }
@@ -246,7 +248,10 @@ func (a *app) engine(ctx context.Context, c *cli.Context, say func(string)) (con
 
 // twoArgs are REPO and FILE.
 func twoArgs(c *cli.Context) (repo, file string, err error) {
-	args := c.Args().Slice()
+	args, err := named(c)
+	if err != nil {
+		return "", "", err
+	}
 	if len(args) != 2 {
 		return "", "", usage(fmt.Sprintf("hffs %s takes a repo and a file, and got %s", c.Command.Name, strconv.Itoa(len(args))), "for example: hffs "+c.Command.Name+" openai-community/gpt2 config.json")
 	}
@@ -255,11 +260,7 @@ func twoArgs(c *cli.Context) (repo, file string, err error) {
 
 // fileFlags say which file is meant, besides its repo and path.
 func fileFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "revision", Value: "main", Usage: "branch, tag or commit `REV`"},
-		&cli.StringFlag{Name: "repo-type", Value: "model", Usage: "`TYPE` of the repo: model, dataset or space"},
-		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
-	}
+	return append(namedFlags(), &cli.StringFlag{Name: "revision", Value: "main", Usage: "branch, tag or commit `REV`"})
 }
 
 func askOf(c *cli.Context) (control.Ask, error) {

@@ -56,7 +56,8 @@ func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]st
 func wraps(cmd *cli.Command) bool { return cmd.Name == "run" }
 
 // split takes flags with their values out of args. With first, it stops at the
-// first argument that is none.
+// first argument that is none. A flag that lacks its value comes last, with nothing
+// behind it.
 func split(own, globals []cli.Flag, args []string, first bool) (flags, rest []string) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
@@ -69,18 +70,27 @@ func split(own, globals []cli.Flag, args []string, first bool) (flags, rest []st
 			}
 			rest = append(rest, a)
 		default:
-			if short, n := repeated(a); n > 1 && named(own, a) == nil {
+			if short, n := repeated(a); n > 1 && flagOf(own, a) == nil {
 				flags = append(flags, slices.Repeat([]string{short}, n)...)
 				continue
 			}
 			flags = append(flags, a)
-			if takesValue(own, a) && i+1 < len(args) {
-				i++
-				flags = append(flags, args[i])
+			if !takesValue(own, a) {
+				continue
 			}
+			if i++; i == len(args) || isLong(own, args[i]) || isLong(globals, args[i]) {
+				return flags, nil // the library will say what is missing
+			}
+			flags = append(flags, args[i])
 		}
 	}
 	return flags, rest
+}
+
+// isLong tells one of the flags, or the end of all, from a value: where it stands in a
+// value's place there is none, such as behind a variable that a script never set.
+func isLong(flags []cli.Flag, arg string) bool {
+	return arg == "--" || strings.HasPrefix(arg, "--") && flagOf(flags, arg) != nil
 }
 
 // repeated takes a flag such as -vv apart.
@@ -93,7 +103,7 @@ func repeated(arg string) (short string, n int) {
 }
 
 func takesValue(flags []cli.Flag, arg string) bool {
-	f := named(flags, arg)
+	f := flagOf(flags, arg)
 	if f == nil || strings.Contains(arg, "=") {
 		return false
 	}
@@ -102,11 +112,11 @@ func takesValue(flags []cli.Flag, arg string) bool {
 }
 
 func boolean(flags []cli.Flag, arg string) bool {
-	_, ok := named(flags, arg).(*cli.BoolFlag)
+	_, ok := flagOf(flags, arg).(*cli.BoolFlag)
 	return ok
 }
 
-func named(flags []cli.Flag, arg string) cli.Flag {
+func flagOf(flags []cli.Flag, arg string) cli.Flag {
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	for _, f := range flags {
 		for _, n := range f.Names() {
@@ -116,6 +126,20 @@ func named(flags []cli.Flag, arg string) cli.Flag {
 		}
 	}
 	return nil
+}
+
+// nearCommand is the name of the command that may be meant by a name that is none; empty
+// when there is no such.
+func nearCommand(cmds []*cli.Command, name string) (near string) {
+	least := len(name)
+	for _, c := range cmds {
+		for _, n := range c.Names() {
+			if far, ok := ref.Slip(name, n); ok && far < least && !c.Hidden {
+				near, least = n, far
+			}
+		}
+	}
+	return near
 }
 
 // nearFlag is the name of the flag that may be meant by a name that is none; empty when

@@ -56,7 +56,7 @@ func (a *app) runChild(c child, env []string) error {
 	cmd := exec.Command(c.path, c.args...)
 	cmd.Args[0] = c.name
 	cmd.Env = env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.ui.In, a.ui.Out, a.ui.Err
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.ui.In, a.ui.Stdout(), a.ui.Err
 	told := hear()
 	defer signal.Stop(told)
 	if err := cmd.Start(); err != nil {

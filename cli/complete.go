@@ -106,7 +106,7 @@ func (l *typedWords) flagTyped(w string) {
 	}
 }
 
-func (l *typedWords) flag(w string) cli.Flag { return named(l.flags, w) }
+func (l *typedWords) flag(w string) cli.Flag { return flagOf(l.flags, w) }
 
 // candidates are what may stand next.
 func (a *app) candidates(ctx context.Context, l *typedWords, last string) []candidate {

@@ -87,15 +87,21 @@ func (a *app) configInit(c *cli.Context) error {
 	return err
 }
 
+// settings are what "hffs config --json" prints.
+type settings struct {
+	File     string    `json:"file" doc:"where the settings file is, or would be"`
+	Exists   bool      `json:"file_exists" doc:"whether it is there"`
+	Settings []setting `json:"settings" doc:"what is in force"`
+}
+
 // setting is one line of "hffs config", as --json prints it.
 type setting struct {
-	Name  string `json:"name"`
-	Value any    `json:"value"` // null where nothing is set and none is the default
-	// From is "flag", "variable", "file" or "default".
-	From     string `json:"from"`
-	Variable string `json:"variable,omitempty"` // what sets it
-	Path     string `json:"path,omitempty"`
-	Line     int    `json:"line,omitempty"`
+	Name     string `json:"name" doc:"the name of the flag, or home, cache, endpoint or verbose"`
+	Value    any    `json:"value" doc:"a string, number or boolean, or an array of strings; null where nothing is set and there is no default"`
+	From     string `json:"from" doc:"flag, variable, file or default"`
+	Variable string `json:"variable,omitempty" doc:"the variable that sets it"`
+	Path     string `json:"path,omitempty" doc:"the settings file, where that sets it"`
+	Line     int    `json:"line,omitempty" doc:"the line in the file, from 1"`
 
 	usual string // what is without a value, in words
 }
@@ -110,7 +116,7 @@ func (a *app) showConfig(c *cli.Context) error {
 	path := settingsIn(cfg.Place.State)
 	if c.Bool("json") {
 		_, err := os.Stat(path)
-		return printJSON(a.ui, map[string]any{"file": path, "file_exists": err == nil, "settings": list})
+		return printJSON(a.ui, settings{path, err == nil, list})
 	}
 	var rows [][]string
 	for _, s := range list {

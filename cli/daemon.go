@@ -129,18 +129,18 @@ func notRunning(dead []control.Place) error {
 
 // life is a node's state, as "hffs daemon status --json" prints it.
 type life struct {
-	Running bool       `json:"running"`
-	Answers bool       `json:"answers"`
-	PID     int        `json:"pid,omitempty"`
-	Node    string     `json:"node,omitempty"`
-	Version string     `json:"version,omitempty"`
-	Began   *time.Time `json:"began,omitempty"`
-	Seconds float64    `json:"uptime_seconds,omitempty"`
-	API     string     `json:"api,omitempty"`
-	Gossip  string     `json:"gossip,omitempty"`
-	Log     string     `json:"log,omitempty"`
-	Cache   string     `json:"cache"`
-	State   string     `json:"state"`
+	Running bool       `json:"running" doc:"whether a node runs on this cache"`
+	Answers bool       `json:"answers" doc:"whether it answers"`
+	PID     int        `json:"pid,omitempty" doc:"its process; absent where no node runs"`
+	Node    string     `json:"node,omitempty" doc:"its name; absent where it does not answer"`
+	Version string     `json:"version,omitempty" doc:"of its hffs; absent where no node runs"`
+	Began   *time.Time `json:"began,omitempty" doc:"when it was started; absent where no node runs"`
+	Seconds float64    `json:"uptime_seconds,omitempty" doc:"since it was started, in seconds; absent where no node runs"`
+	API     string     `json:"api,omitempty" doc:"HOST:PORT on loopback, what HF_ENDPOINT can point at; absent where no node runs"`
+	Gossip  string     `json:"gossip,omitempty" doc:"HOST:PORT; absent where it does not answer"`
+	Log     string     `json:"log,omitempty" doc:"the path of its log; absent where that is its terminal, or no node runs"`
+	Cache   string     `json:"cache" doc:"the folder of the Hugging Face cache"`
+	State   string     `json:"state" doc:"the folder in which hffs keeps its own state"`
 }
 
 func (a *app) daemonStatus(c *cli.Context) error {
@@ -167,7 +167,7 @@ func (a *app) daemonStatus(c *cli.Context) error {
 	case !s.Running:
 		return notRunning(dead)
 	case !s.Answers:
-		return &control.Error{Code: control.CodeInternal, Message: fmt.Sprintf("the node (pid %d) is there and does not answer", s.PID), Hint: "\"hffs daemon stop\" ends it, in whatever state it is"}
+		return silentNode(s.PID)
 	}
 	return nil
 }

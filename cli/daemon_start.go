@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,19 +56,70 @@ func (a *app) start(c *cli.Context) error {
 		a.alreadyUp(c, alive[0])
 		return nil
 	}
+	return a.inBackground(c, cfg)
+}
+
+// inBackground starts a node and returns when it is ready, or another one is.
+func (a *app) inBackground(c *cli.Context, cfg node.Config) error {
 	b, err := a.launch(c, cfg)
 	if err != nil {
 		return err
 	}
-	return b.await(c.Context)
+	return b.await(c)
 }
 
-// alreadyUp says which node is there.
-func (a *app) alreadyUp(c *cli.Context, l node.Life) {
-	a.say(fmt.Sprintf("a node is running already: pid %d, for %s", l.PID, ui.Duration(time.Since(l.Began))))
-	if chosen := a.chosenFlags(c, nodeLifeFlags()); len(chosen) > 0 {
-		a.say(strings.Join(chosen, " ") + " is left to it; \"hffs down\" ends it first")
+// onlyNode makes this process the node on our cache. A nil release without an error
+// means that one runs already, which has been told then. Of two that start at the same
+// moment the second waits for what becomes of the first.
+func (a *app) onlyNode(c *cli.Context, cfg node.Config) (release func(), err error) {
+	long := time.After(time.Second)
+	for {
+		if alive, _ := a.lives(cfg); len(alive) > 0 {
+			a.alreadyUp(c, alive[0])
+			return nil, nil
+		}
+		release, err := node.HoldCache(cfg.Place.State, cfg.Place.Hub)
+		if release != nil || err != nil {
+			return release, err
+		}
+		select {
+		case <-c.Context.Done():
+			return nil, nil
+		case <-long:
+			a.say("another node is starting or ending on this cache; waiting for it")
+		case <-time.After(startPoll):
+		}
 	}
+}
+
+// alreadyUp says which node is there, and what was asked for that it does not have.
+func (a *app) alreadyUp(c *cli.Context, l node.Life) {
+	line := fmt.Sprintf("a node is running already: pid %d, for %s", l.PID, ui.Duration(time.Since(l.Began)))
+	st, err := l.Status(c.Context)
+	if _, port, cut := net.SplitHostPort(st.Listen.Gossip); err == nil && cut == nil {
+		line += ", on port " + port
+	}
+	a.say(line)
+	if left := a.unmet(c, st); len(left) > 0 {
+		a.say(strings.Join(left, " ") + " is left to it; \"hffs down\" ends it first")
+	}
+	a.say("\"hffs status\" tells more about it, \"hffs down\" ends it")
+}
+
+// unmet are the flags of the command line that a running node may have otherwise.
+func (a *app) unmet(c *cli.Context, st control.Status) (left []string) {
+	met := map[string]string{"swarm": st.Swarm, "name": st.Node}
+	for name, addr := range map[string]string{"port": st.Listen.Gossip, "api-port": st.Listen.API} {
+		if _, port, err := net.SplitHostPort(addr); err == nil {
+			met[name] = port
+		}
+	}
+	for name, value := range met {
+		if value != fmt.Sprint(c.Value(name)) {
+			delete(met, name)
+		}
+	}
+	return a.chosenFlags(c, nodeLifeFlags(), slices.Collect(maps.Keys(met))...)
 }
 
 // background is a node that was started a moment ago.
@@ -181,7 +234,8 @@ func flagValues(c *cli.Context, name string) []string {
 }
 
 // await waits until the node is ready, or has ended, or the user waits no more.
-func (b *background) await(ctx context.Context) error {
+func (b *background) await(c *cli.Context) error {
+	ctx := c.Context
 	late := time.After(startWithin)
 	for {
 		if l := b.ready(ctx); l != nil {
@@ -190,6 +244,10 @@ func (b *background) await(ctx context.Context) error {
 		}
 		select {
 		case <-b.ended:
+			if alive, _ := b.lives(b.cfg); len(alive) > 0 && b.cmd.ProcessState.Success() {
+				b.alreadyUp(c, alive[0]) // it came first, in a terminal
+				return nil
+			}
 			return b.whyEnded()
 		case <-ctx.Done():
 			if b.cmd.Process.Signal(syscall.SIGTERM) != nil { // as on Windows
@@ -218,6 +276,8 @@ func (b *background) whyEnded() error {
 	message := fmt.Sprintf("the node has ended at once, with exit code %d", code)
 	if words := b.lastWords(); len(words) > 0 {
 		message += ":\n" + strings.Join(words, "\n")
+	} else if err := takesLines(b.log); err != nil {
+		message += fmt.Sprintf(", and could not say why, since its log cannot be written: %v", rootCause(err))
 	}
 	ui.PrintError(b.ui, errors.New(message), "its log is "+b.log)
 	return &childEnded{max(code, exitFailed)}

@@ -65,7 +65,7 @@ type stage struct {
 func (a *app) demo(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "hffs-demo-")
 	if err != nil {
-		return err
+		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the demo needs a folder for what lasts a moment; TMPDIR chooses it"}
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := &stage{ui: a.ui, dir: dir}

@@ -47,6 +47,7 @@ func (a *app) doctor(c *cli.Context) error {
 		return err
 	}
 	defer done()
+	world.Settings = func() (string, error) { return settingsIn(cfg.Place.State), a.unsettled }
 	tell := a.tellLine
 	if c.Bool("json") {
 		tell = func(doctor.Line) {}

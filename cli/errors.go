@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+
 	"hffs/cli/control"
 	"hffs/cli/node"
+	"hffs/cli/ui"
 )
 
 // Exit codes, the same for all commands; each command's help lists its own.
@@ -56,6 +60,23 @@ func exitCode(c control.Code) int {
 }
 
 func explain(err error) *control.Error { return node.Explain(err) }
+
+// allTold is how a command ends, or the failure to write what it had to tell: its
+// results have got lost, which must not look like success. Who stops reading them
+// knows that.
+func (a *app) allTold(err error) error {
+	lost := a.ui.Lost()
+	switch {
+	case lost == nil, err != nil && !errors.Is(err, lost):
+		return err
+	case ui.ReaderLeft(lost):
+		return nil
+	}
+	return &control.Error{
+		Code: control.CodeStorage, Message: fmt.Sprintf("the result could not be written to standard output: %v", rootCause(lost)),
+		Hint: "is the disk full that it goes to? the command itself was carried out; run it again for its result",
+	}
+}
 
 func usage(message, hint string) error {
 	return &control.Error{Code: control.CodeUsage, Message: message, Hint: hint}

@@ -20,7 +20,8 @@ func (a *app) getCommand() *cli.Command {
 			"interruption is kept: the same command goes on. With --json: paths, commit, etags, and\n" +
 			"which bytes came from whom. Limits are this command's own; those of a running node hold\n" +
 			"as well.\n\n" +
-			"REPO alone means all of its files. In a pattern * also stands for a \"/\", and a folder is\n" +
+			"REPO may be org/name, datasets/org/name, org/name@revision or the address of a page. Alone\n" +
+			"it means all of its files. In a pattern * also stands for a \"/\", and a folder is\n" +
 			"written with one at its end. For one file its path is printed, else that of the snapshot\n" +
 			"or of --local-dir, as \"hf download\" does. One file that fails does not stop the others;\n" +
 			"the exit code is that of the worst.\n\n" +
@@ -78,23 +79,14 @@ func (a *app) get(c *cli.Context) error {
 	for _, w := range got.Warnings[min(told, len(got.Warnings)):] {
 		say(w)
 	}
-	if n := reusedBytes(got); n > 0 && !c.Bool("quiet") {
-		say(fmt.Sprintf("%s of %s were on this disk already, in other files", ui.Size(n), ui.Size(got.Size)))
+	if !c.Bool("quiet") {
+		say(closing(control.Done{Files: 1, Bytes: got.Size, Sources: got.Sources}))
 	}
 	if c.Bool("json") {
 		return printJSON(a.ui, got)
 	}
 	fmt.Fprintln(a.ui.Out, got.Path)
 	return nil
-}
-
-func reusedBytes(got control.Got) (n int64) {
-	for _, src := range got.Sources {
-		if src.Kind == "reuse" {
-			n += src.Bytes
-		}
-	}
-	return n
 }
 
 // display is a download's progress as the terminal shows it.

@@ -15,8 +15,8 @@ func group(name, what string, below ...*cli.Command) *cli.Command {
 		}
 		wrong := c.Args().First()
 		hint := fmt.Sprintf("\"hffs %s --help\" lists what there is", name)
-		if near := cli.SuggestCommand(below, wrong); near != "" {
-			hint = near + " " + hint
+		if near := nearCommand(below, wrong); near != "" {
+			hint = fmt.Sprintf("did you mean \"hffs %s %s\"? ", name, near) + hint
 		}
 		return usage(fmt.Sprintf("there is no command \"%s %s\"", name, wrong), hint)
 	}

@@ -2,12 +2,16 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"hffs/cli/control"
+	"hffs/cli/node"
+	"hffs/cli/ui"
 )
 
 // A list file has a repo on each line, with the patterns of those of its files that
@@ -35,10 +39,20 @@ func (a *app) readList(name string) ([]control.Want, error) {
 		in = f
 	}
 	var wants []control.Want
-	lines := bufio.NewScanner(io.LimitReader(in, maxList))
-	lines.Buffer(nil, maxList)
+	text, err := io.ReadAll(io.LimitReader(in, maxList+1))
+	if err != nil {
+		return nil, usage(fmt.Sprintf("%s: %v", name, err), "--list takes a file with a repo on each line")
+	}
+	if len(text) > maxList {
+		return nil, usage(fmt.Sprintf("%s is longer than %s", name, ui.Size(maxList)), "make several lists of it")
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, maxList+1)
 	for n := 1; lines.Scan(); n++ {
 		w, ok, err := parseWant(lines.Text())
+		if ok && err == nil {
+			err = node.CheckOrder(control.Order{Wants: []control.Want{w}})
+		}
 		if err != nil {
 			return nil, usage(fmt.Sprintf("%s, line %d: %v", name, n, err), "a line is [type/]repo[@revision] [patterns…]")
 		}
@@ -61,15 +75,10 @@ func parseWant(line string) (w control.Want, ok bool, err error) {
 	if err != nil || len(words) == 0 {
 		return w, false, err
 	}
-	name, revision, has := strings.Cut(words[0], "@")
-	w = control.Want{Repo: name, RepoType: "model", Revision: "main"}
-	if has {
-		w.Revision = revision
-	}
-	kind, rest, _ := strings.Cut(name, "/")
-	switch kind {
-	case "model", "models", "dataset", "datasets", "space", "spaces":
-		w.Repo, w.RepoType = rest, strings.TrimSuffix(kind, "s")
+	said := spelled(words[0])
+	w = control.Want{Repo: said.repo, RepoType: cmp.Or(said.repoType, "model"), Revision: cmp.Or(said.revision, "main")}
+	if said.file != "" {
+		w.Include = append(w.Include, said.file)
 	}
 	for _, word := range words[1:] {
 		if out, is := strings.CutPrefix(word, "!"); is {

@@ -15,7 +15,7 @@ func TestParseWant(t *testing.T) {
 		"  org/name@refs/pr/1\t*.json  # why":   {Repo: "org/name", RepoType: "model", Revision: "refs/pr/1", Include: []string{"*.json"}},
 		"datasets/org/name \"a b/\" !x.csv":     {Repo: "org/name", RepoType: "dataset", Revision: "main", Include: []string{"a b/"}, Exclude: []string{"x.csv"}},
 		"space/org/name a#b '#c' 'it''s' \"'\"": {Repo: "org/name", RepoType: "space", Revision: "main", Include: []string{"a#b", "#c", "its", "'"}},
-		"\ufefforg/name@":                       {Repo: "org/name", RepoType: "model", Revision: ""},
+		"\ufefforg/name@":                       {Repo: "org/name@", RepoType: "model", Revision: "main"},
 	} {
 		got, ok, err := parseWant(line)
 		require.NoError(t, err, line)

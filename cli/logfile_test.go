@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,4 +76,16 @@ func TestOthersGoOnInALogThatWasEmptied(t *testing.T) {
 	fmt.Fprintln(l, "anew")
 	fmt.Fprintln(other, "panic: oh")
 	require.Equal(t, "2026-03-04T05:06:07Z anew\npanic: oh\n", read(t, l.path))
+}
+
+// Why a node has ended is not in a log that took nothing.
+func TestLogThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, takesLines(filepath.Join(dir, "new", "x.log")))
+	require.Error(t, takesLines(dir))
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err == nil {
+		require.ErrorIs(t, takesLines(full), syscall.ENOSPC)
+	}
 }

@@ -70,21 +70,26 @@ func (a *app) ls(c *cli.Context) error {
 	return a.lsFiles(c, cfg.Place.Hub, s)
 }
 
-// repoJSON is a repo as `hffs ls --json` prints it; sizes in bytes.
+// repoList is what `hffs ls --json` prints.
+type repoList struct {
+	Repos []repoJSON `json:"repos" doc:"the repos in the cache, by type and name"`
+}
+
+// repoJSON is a repo as `hffs ls --json` prints it.
 type repoJSON struct {
-	Repo      string         `json:"repo"`
-	RepoType  string         `json:"repo_type"`
-	Revisions []revisionJSON `json:"revisions"` // the one that changed last comes first
-	Files     int            `json:"files"`     // each path once
-	Bytes     int64          `json:"bytes"`     // on the disk
-	Changed   time.Time      `json:"changed"`
-	Shared    *bool          `json:"shared"` // null when no node is running
+	Repo      string         `json:"repo" doc:"the repo, without its type"`
+	RepoType  string         `json:"repo_type" doc:"model, dataset or space"`
+	Revisions []revisionJSON `json:"revisions" doc:"those that are here; the one that changed last comes first"`
+	Files     int            `json:"files" doc:"how many paths, each counted once"`
+	Bytes     int64          `json:"bytes" doc:"on the disk, with what was fetched in part"`
+	Changed   time.Time      `json:"changed" doc:"when the last of its files came; the year 1 where nothing came yet"`
+	Shared    *bool          `json:"shared" doc:"whether the running node offers it to others; null where none runs"`
 }
 
 type revisionJSON struct {
-	Commit string   `json:"commit"`
-	Refs   []string `json:"refs"`
-	Files  int      `json:"files"`
+	Commit string   `json:"commit" doc:"40 hex digits"`
+	Refs   []string `json:"refs" doc:"branches and tags that stand for it"`
+	Files  int      `json:"files" doc:"how many files are here at it"`
 }
 
 func (a *app) lsRepos(c *cli.Context, cfg node.Config) error {
@@ -94,7 +99,7 @@ func (a *app) lsRepos(c *cli.Context, cfg node.Config) error {
 		repos = append(repos, describe(s, shared))
 	}
 	if c.Bool("json") {
-		return printJSON(a.ui, map[string]any{"repos": repos})
+		return printJSON(a.ui, repoList{repos})
 	}
 	if len(repos) == 0 {
 		a.say("nothing is in the cache at " + cfg.Place.Hub)
@@ -183,20 +188,28 @@ func yesOrNo(b *bool) string {
 	return "no"
 }
 
+// fileList is what `hffs ls REPO --json` prints.
+type fileList struct {
+	Repo     string     `json:"repo" doc:"the repo, without its type"`
+	RepoType string     `json:"repo_type" doc:"model, dataset or space"`
+	Bytes    int64      `json:"bytes" doc:"of the repo on the disk, with what was fetched in part"`
+	Files    []fileJSON `json:"files" doc:"the files that are here, by path; once for each content"`
+}
+
 // fileJSON is a file as `hffs ls REPO --json` prints it.
 type fileJSON struct {
-	File      string         `json:"file"`
-	Size      int64          `json:"size"`
-	Blob      string         `json:"blob"`    // empty where the file itself is the content
-	Missing   bool           `json:"missing"` // its blob is gone
-	Path      string         `json:"path"`    // absolute, at the first of the revisions
-	Revisions []revisionJSON `json:"revisions"`
+	File      string         `json:"file" doc:"the path in the repo"`
+	Size      int64          `json:"size" doc:"bytes; 0 where it is missing"`
+	Blob      string         `json:"blob" doc:"the name of its blob in the cache, which is its ETag; empty where the file itself is the content"`
+	Missing   bool           `json:"missing" doc:"true where its blob is gone"`
+	Path      string         `json:"path" doc:"where it lies, an absolute path, at the first of the revisions"`
+	Revisions []revisionJSON `json:"revisions" doc:"those that have it with this content"`
 }
 
 func (a *app) lsFiles(c *cli.Context, dir string, s cache.StoredRepo) error {
 	files := filesOf(dir, s)
 	if c.Bool("json") {
-		return printJSON(a.ui, map[string]any{"repo": s.Repo.ID, "repo_type": s.Repo.Type, "bytes": s.Bytes, "files": files})
+		return printJSON(a.ui, fileList{s.Repo.ID, string(s.Repo.Type), s.Bytes, files})
 	}
 	if len(files) == 0 {
 		a.say(fmt.Sprintf("no file of %s is here", s.Repo))

@@ -18,45 +18,24 @@ func (a *app) modelCommand() *cli.Command {
 		a.lsCommand(), add, a.rmCommand(), a.searchCommand())
 }
 
-// namedFlags say which repo and file is meant, for who prefers flags to arguments.
+// namedFlags are for commands that are about a repo or one of its files.
 func namedFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "repo-id", Aliases: []string{"repo_id"}, Usage: "`REPO`, in place of the argument"},
-		&cli.StringFlag{Name: "file", Usage: "`FILE`, in place of the argument"},
-		&cli.StringFlag{Name: "repo-type", Value: "model", Usage: "`TYPE` of the repo: model, dataset or space"},
-		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
-	}
+	return append(repoFlags(), &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"})
 }
 
-// named are the repo and the file that a command line names, each by its flag or as an
-// argument; empty where it does not.
+// namedBy are the repo and the file that a command line names; empty where it does not.
 func namedBy(c *cli.Context) (repo, file string, err error) {
-	args := c.Args().Slice()
-	given := map[string]*string{"repo-id": &repo, "file": &file}
-	for _, name := range []string{"repo-id", "file"} {
-		switch {
-		case c.IsSet(name):
-			*given[name] = c.String(name)
-			if *given[name] == "" {
-				return "", "", usage("--"+name+" is empty", "leave it out, or name one")
-			}
-		case len(args) > 0:
-			*given[name], args = args[0], args[1:]
-			if *given[name] == "" {
-				return "", "", usage("an argument is empty", hintFor(c))
-			}
-		}
+	all, err := named(c)
+	if err != nil || len(all) == 0 {
+		return "", "", err
 	}
-	if len(args) > 0 {
-		return "", "", usage(fmt.Sprintf("%s takes a repo and a file, and got %q as well", commandName(c), args[0]), hintFor(c))
+	if len(all) > 2 {
+		return "", "", usage(fmt.Sprintf("%s takes a repo and a file, and got %q as well", commandName(c), all[2]), hintFor(c))
 	}
-	if file != "" && repo == "" {
-		return "", "", usage("there is a file and no repo", hintFor(c))
+	if len(all) == 2 {
+		return all[0], all[1], ref.CheckPath(all[1])
 	}
-	if file != "" {
-		err = ref.CheckPath(file)
-	}
-	return repo, file, err
+	return all[0], "", nil
 }
 
 // repoOf is the repo of that name, of the type that the flag says.

@@ -35,7 +35,8 @@ func wantsOne(c *cli.Context) bool {
 			return false
 		}
 	}
-	return c.NArg() == 2 && !node.IsPattern(c.Args().Get(1))
+	all, err := named(c)
+	return err == nil && len(all) == 2 && !node.IsPattern(all[1])
 }
 
 // orderOf is what the command line asks for.
@@ -65,18 +66,21 @@ func (a *app) orderOf(c *cli.Context) (o control.Order, err error) {
 func (a *app) wantsOf(c *cli.Context) ([]control.Want, error) {
 	include, exclude := *c.Generic("include").(*patterns), *c.Generic("exclude").(*patterns)
 	if c.IsSet("list") {
-		if c.Args().Present() || len(include)+len(exclude) > 0 {
+		if c.Args().Present() || c.IsSet("repo-id") || c.IsSet("file") || len(include)+len(exclude) > 0 {
 			return nil, usage("--list names the repos and their files", "leave out other arguments, --include and --exclude")
 		}
 		return a.readList(c.String("list"))
 	}
-	if !c.Args().Present() {
+	all, err := named(c)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
 		return nil, usage("hffs get takes a repo, and got nothing", "for example: hffs get openai-community/gpt2 config.json")
 	}
-	names := c.Args().Tail()
 	return []control.Want{{
-		Repo: c.Args().First(), RepoType: c.String("repo-type"), Revision: c.String("revision"),
-		Include: append(slices.Clone(names), include...), Exclude: exclude,
+		Repo: all[0], RepoType: c.String("repo-type"), Revision: c.String("revision"),
+		Include: append(all[1:], include...), Exclude: exclude,
 	}}, nil
 }
 
@@ -226,7 +230,11 @@ var worst = []control.Code{
 	control.CodeNoSource, control.CodeNotFound, control.CodeUsage,
 }
 
-// failures names each file that failed; the error is that of the worst.
+// maxFailures is how many are named: a full disk fails thousands of files in the same
+// way. --json has them all.
+const maxFailures = 10
+
+// failures names files that failed; the error is that of the worst.
 func (a *app) failures(d control.Done) error {
 	type failure struct {
 		what string
@@ -249,7 +257,11 @@ func (a *app) failures(d control.Done) error {
 	case 1:
 		return all[0].err
 	}
-	for _, f := range all {
+	for i, f := range all {
+		if i == maxFailures {
+			a.say(fmt.Sprintf("… %d more", len(all)-i))
+			break
+		}
 		a.say(f.what + ": " + f.err.Message)
 	}
 	rank := func(f failure) int {
@@ -284,13 +296,16 @@ func (a *app) survey(c *cli.Context, engine control.Orderer, o control.Order) er
 	}
 	d := control.Done{}
 	for _, r := range s.Repos {
-		d.Repos = append(d.Repos, control.DoneRepo{Repo: r.Repo, Error: r.Error})
+		d.Repos = append(d.Repos, control.DoneRepo{Repo: r.Repo, Error: r.Error, Files: r.Lacking})
 	}
 	d.Failed = len(d.Repos)
 	return a.failures(d)
 }
 
 func (a *app) printSurvey(s control.Survey) {
+	if !slices.ContainsFunc(s.Repos, func(r control.SurveyRepo) bool { return len(r.Files) > 0 }) {
+		return // why not is said
+	}
 	from := map[string]string{"here": "this machine", "hub": theHub, "nobody": "nobody"}
 	var files [][]string
 	for _, r := range s.Repos {

@@ -28,10 +28,24 @@ func (a *app) running(ctx context.Context, c *cli.Context, cfg node.Config) (*co
 	for _, p := range a.lasting(cfg) {
 		client := control.NewClient(p.Addr, p.Key)
 		if a.agrees(cfg, p.Env) && client.Alive(ctx) {
+			a.tellLeft(cfg, p)
 			return &p, client
 		}
 	}
 	return nil, nil
+}
+
+// tellLeft has the log know that the node does the work, so that what is done is told
+// there: where that is, is known of a node in the background.
+func (a *app) tellLeft(cfg node.Config, p control.Place) {
+	if a.level() == 0 {
+		return
+	}
+	attrs := []any{"pid", p.PID, "api", p.Addr}
+	if p.Log != "" {
+		attrs = append(attrs, "log", p.Log)
+	}
+	cfg.Log.Info("the running node does it", attrs...)
 }
 
 // lasting are the nodes on our cache that will be there for as long as we are:
@@ -123,9 +137,21 @@ func leadsTo(endpoint, addr string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// newNode makes a node that does not ask itself: HF_ENDPOINT, set once and for all,
-// may name the very port that the node has only now got.
+// newNode makes a node, and says where it cannot write.
 func (a *app) newNode(cfg node.Config) (*node.Node, error) {
+	n, err := a.makeNode(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if line := n.Shelf(); line != "" {
+		a.say(line)
+	}
+	return n, nil
+}
+
+// makeNode makes a node that does not ask itself: HF_ENDPOINT, set once and for all,
+// may name the very port that the node has only now got.
+func (a *app) makeNode(cfg node.Config) (*node.Node, error) {
 	n, err := node.New(cfg)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ const quickEnd = "atexit_sleep_ms=0"
 //
 //	code N CMD…   run CMD; its exit code must be N
 //	await CMD…    run CMD until it succeeds
+//	described …   what was printed last is what the manual says of that command
 //
 // and $PORT, which is free.
 func TestScripts(t *testing.T) {
@@ -42,7 +43,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(func() { endNodes(e) })
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "await": await},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "await": await, "described": asDescribed},
 	})
 }
 

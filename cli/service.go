@@ -29,7 +29,8 @@ func (a *app) serviceCommand() *cli.Command {
 			Description: "Writes a user unit for systemd, an agent for launchd or a task for Windows, and starts it;\n" +
 				"it needs no rights but yours. The flags are those of \"hffs up\" and are kept, and so are the\n" +
 				"variables that say where the cache is and whom to ask; tokens are not. A node that runs\n" +
-				"already makes way. Done again, it takes the new flags.\n\n" +
+				"already makes way once the system has shown that it listens. Done again, it takes the\n" +
+				"new flags.\n\n" +
 				"Example: hffs service install --swarm lab3" +
 				exits(helpUsage, helpStorage, helpStopped, "1 the system did not start it, or anything else"),
 			Flags:  nodeLifeFlags(),
@@ -116,32 +117,65 @@ func (a *app) serviceInstall(c *cli.Context) error {
 	a.say("wrote " + m.file)
 	a.warnLeft(left)
 	if _, err := exec.LookPath(m.query[0]); err != nil {
-		a.say(fmt.Sprintf("there is no %s here; where there is, type: %s", m.query[0], typed(m.install)))
+		a.say(fmt.Sprintf("there is no %s here; where there is, type: %s", m.query[0], typed(m.install())))
 		return nil
 	}
 	return a.startService(c, cfg, m)
 }
 
+// startService has the system start the node. The one that runs goes on until the
+// system has shown that it listens, and is started again where that does not help.
 func (a *app) startService(c *cli.Context, cfg node.Config, m manager) error {
 	alive, _ := a.lives(cfg)
+	if err := carryOut(c.Context, m.prepare); err != nil {
+		if len(alive) > 0 {
+			a.say(fmt.Sprintf("the node that is running (pid %d) goes on", alive[0].PID))
+		}
+		return notStarted(m, err)
+	}
 	for _, l := range alive {
 		if err := a.end(c, l, leaveWithin); err != nil {
 			return err
 		}
 	}
-	if err := carryOut(c.Context, m.install); err != nil {
-		return &control.Error{
-			Code: control.CodeInternal, Message: fmt.Sprintf("%s is written, but the system does not start it: %v", m.file, err),
-			Hint: "in a session of your own, type: " + typed(m.install),
+	l, err := a.takeOver(c.Context, cfg, m)
+	if err != nil {
+		if len(alive) > 0 && c.Context.Err() == nil {
+			a.say("a node was running before, so one is started in the background, with these flags")
+			_ = a.inBackground(c, cfg) // it says itself why it does not
 		}
-	}
-	l := a.appears(c.Context, cfg)
-	if l == nil {
-		return &control.Error{Code: control.CodeInternal, Message: "the service is installed, but its node is not to be seen", Hint: "what it says: " + m.log}
+		return err
 	}
 	a.say(fmt.Sprintf("the service is running: pid %d, API %s; what it says: %s", l.PID, l.Addr, m.log))
 	a.hintLinger()
 	return nil
+}
+
+// takeOver starts the service and waits for its node.
+func (a *app) takeOver(ctx context.Context, cfg node.Config, m manager) (*node.Life, error) {
+	if err := carryOut(ctx, m.start); err != nil {
+		return nil, notStarted(m, err)
+	}
+	if l := a.appears(ctx, cfg); l != nil {
+		return l, nil
+	}
+	if ctx.Err() != nil {
+		return nil, notStarted(m, ctx.Err())
+	}
+	return nil, &control.Error{Code: control.CodeInternal, Message: "the service is installed, but its node is not to be seen", Hint: "what it says: " + m.log}
+}
+
+func notStarted(m manager, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return &control.Error{
+			Code: control.CodeStopped, Message: fmt.Sprintf("stopped; %s is written", m.file),
+			Hint: "\"hffs service status\" tells whether its node runs; the same command goes on",
+		}
+	}
+	return &control.Error{
+		Code: control.CodeInternal, Message: fmt.Sprintf("%s is written, but the system does not start it: %v", m.file, err),
+		Hint: m.without + "; \"hffs up -d\" runs a node until then. In a session of your own, type: " + typed(m.install()),
+	}
 }
 
 // leaveWithin is how long a node gets to leave that makes way for something else, and
@@ -233,12 +267,12 @@ func (a *app) removeService(c *cli.Context, m manager) error {
 
 // serviceState is what "hffs service status --json" prints.
 type serviceState struct {
-	Installed bool   `json:"installed"`
-	File      string `json:"file"`
-	State     string `json:"state,omitempty"` // in the system's words
-	Running   bool   `json:"running"`
-	PID       int    `json:"pid,omitempty"`
-	Log       string `json:"log"`
+	Installed bool   `json:"installed" doc:"whether a service is installed"`
+	File      string `json:"file" doc:"the file that describes it to the system, or would"`
+	State     string `json:"state,omitempty" doc:"what the system says of it, in its own words; absent where none is installed"`
+	Running   bool   `json:"running" doc:"whether a node runs on this cache, as a service or not"`
+	PID       int    `json:"pid,omitempty" doc:"its process; absent where none runs"`
+	Log       string `json:"log" doc:"where to read what it says: a path or a command"`
 }
 
 func (a *app) serviceStatus(c *cli.Context) error {

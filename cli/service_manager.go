@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"hffs/cli/control"
 	"hffs/cli/node"
 	"hffs/cli/service"
 	"hffs/cli/ui"
@@ -19,15 +21,24 @@ import (
 type manager struct {
 	file    string
 	content []byte
-	install [][]string
+	prepare [][]string // while the node that runs goes on
+	start   [][]string // once it has made way
 	remove  [][]string // before the file goes
 	removed [][]string // and after it
 	query   []string
 	log     string // how to read what the node says
+	without string // what to do where the system has no manager for this session
 }
+
+// install is all of it, in order.
+func (m manager) install() [][]string { return slices.Concat(m.prepare, m.start) }
 
 // forgiven marks a command that may fail: there may be nothing to be done.
 const forgiven = "-"
+
+// onlyAsked marks a command whose failure says that the rest is of no use here; nobody
+// needs to type it.
+const onlyAsked = "?"
 
 // managerFor is what the system named goos takes for a service.
 func managerFor(goos string, getenv func(string) string, home, state string, uid int, s service.Spec) manager {
@@ -39,7 +50,9 @@ func managerFor(goos string, getenv func(string) string, home, state string, uid
 		file := filepath.Join(home, "Library", "LaunchAgents", service.Label+".plist")
 		return manager{
 			file: file, content: []byte(service.Agent(s)), log: logFile,
-			install: [][]string{{forgiven, "launchctl", "bootout", name}, {"launchctl", "bootstrap", domain, file}},
+			prepare: [][]string{{onlyAsked, "launchctl", "print", domain}},
+			start:   [][]string{{forgiven, "launchctl", "bootout", name}, {"launchctl", "bootstrap", domain, file}},
+			without: "log in at this Mac's own screen: an ssh session alone has no launchd of its own",
 			remove:  [][]string{{forgiven, "launchctl", "bootout", name}},
 			query:   []string{"launchctl", "print", name},
 		}
@@ -47,7 +60,9 @@ func managerFor(goos string, getenv func(string) string, home, state string, uid
 		file, owner := filepath.Join(state, node.TaskName), getenv("USERDOMAIN")+`\`+getenv("USERNAME")
 		return manager{
 			file: file, content: service.UTF16(service.Task(s, owner)), log: logFile,
-			install: [][]string{{"schtasks", "/create", "/tn", service.TaskName, "/xml", file, "/f"}, {"schtasks", "/run", "/tn", service.TaskName}},
+			prepare: [][]string{{"schtasks", "/create", "/tn", service.TaskName, "/xml", file, "/f"}},
+			start:   [][]string{{"schtasks", "/run", "/tn", service.TaskName}},
+			without: "may this account have scheduled tasks?",
 			remove:  [][]string{{forgiven, "schtasks", "/end", "/tn", service.TaskName}, {"schtasks", "/delete", "/tn", service.TaskName, "/f"}},
 			query:   []string{"schtasks", "/query", "/tn", service.TaskName},
 		}
@@ -59,7 +74,9 @@ func managerFor(goos string, getenv func(string) string, home, state string, uid
 	systemctl := func(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
 	return manager{
 		file: filepath.Join(config, "systemd", "user", service.UnitName), content: []byte(service.Unit(s)),
-		install: [][]string{systemctl("daemon-reload"), systemctl("enable", service.UnitName), systemctl("restart", service.UnitName)},
+		prepare: [][]string{systemctl("daemon-reload"), systemctl("enable", service.UnitName)},
+		start:   [][]string{systemctl("restart", service.UnitName)},
+		without: "su and containers have no systemd for you: log in by ssh or \"machinectl shell NAME@\", or have root type \"loginctl enable-linger NAME\"",
 		remove:  [][]string{systemctl("disable", "--now", service.UnitName)},
 		removed: [][]string{systemctl("daemon-reload")},
 		query:   systemctl("is-active", service.UnitName),
@@ -68,10 +85,14 @@ func managerFor(goos string, getenv func(string) string, home, state string, uid
 }
 
 func (m manager) write() error {
-	if err := os.MkdirAll(filepath.Dir(m.file), 0o755); err != nil {
-		return err
+	err := os.MkdirAll(filepath.Dir(m.file), 0o755)
+	if err == nil {
+		err = os.WriteFile(m.file, m.content, 0o644)
 	}
-	return os.WriteFile(m.file, m.content, 0o644)
+	if err != nil {
+		return &control.Error{Code: control.CodeStorage, Message: fmt.Sprintf("the service cannot be written: %v", err), Hint: "the system looks for it there, so this folder must be yours to write"}
+	}
+	return nil
 }
 
 func (m manager) installed() bool {
@@ -83,11 +104,14 @@ func (m manager) installed() bool {
 func carryOut(ctx context.Context, commands [][]string) error {
 	for _, words := range commands {
 		may := words[0] == forgiven
-		if may {
+		if may || words[0] == onlyAsked {
 			words = words[1:]
 		}
 		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
-		if err != nil && !may {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !may:
 			return fmt.Errorf("%s: %s", strings.Join(words, " "), firstLine(out, err))
 		}
 	}
@@ -107,7 +131,7 @@ func firstLine(out []byte, err error) string {
 func typed(commands [][]string) string {
 	var lines []string
 	for _, words := range commands {
-		if words[0] != forgiven {
+		if words[0] != forgiven && words[0] != onlyAsked {
 			lines = append(lines, strings.Join(words, " "))
 		}
 	}

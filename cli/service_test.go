@@ -23,8 +23,11 @@ func TestManagers(t *testing.T) {
 	} {
 		m := managerFor(goos, getenv, "home", "state", 501, spec)
 		require.Equal(t, want.file, filepath.ToSlash(m.file))
-		require.Equal(t, want.install, filepath.ToSlash(typed(m.install)))
+		require.Equal(t, want.install, filepath.ToSlash(typed(m.install())))
 		require.Equal(t, want.log, filepath.ToSlash(m.log))
+		require.NotEmpty(t, m.prepare, "the system is asked while the old node is still there")
+		require.NotEmpty(t, m.start)
+		require.NotEmpty(t, m.without)
 		require.NotEmpty(t, m.remove)
 		require.NotEmpty(t, m.content)
 	}

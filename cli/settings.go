@@ -13,6 +13,7 @@ import (
 
 	"hffs/cache"
 	"hffs/cache/ref"
+	"hffs/cli/node"
 )
 
 // A flag that is not on the command line may have been set for good: by a variable,
@@ -49,21 +50,46 @@ func keyOf(variable string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, "HFFS_"), "_", "-"))
 }
 
-// heedless are commands that work whatever the settings file says, so that a wrong one
-// can be found, written anew, or removed.
+// heedless are commands that do not read the settings file, so that a wrong one can be
+// found, written anew, or removed.
 var heedless = []string{"hffs config path", "hffs config init", "hffs uninstall", "hffs completion", "hffs man"}
+
+// lenient are commands that do without settings when those are wrong: what runs can
+// still be seen, ended and examined.
+var lenient = []string{
+	"hffs status", "hffs down", "hffs daemon status", "hffs daemon stop",
+	"hffs service status", "hffs service uninstall", "hffs doctor",
+}
 
 // settle gives a command's flags the values that were set for good.
 func (a *app) settle(c *cli.Context) error {
 	if len(c.Command.Subcommands) > 0 && c.Args().Present() {
 		return nil // the command below does it
 	}
-	var file settingsFile
-	if path, err := a.settingsPath(); err == nil && !slices.Contains(heedless, commandName(c)) {
-		if file, err = readSettings(path); err != nil {
-			return err
-		}
+	file, err := a.settingsFor(c)
+	if err == nil {
+		err = a.settleAll(c, file)
 	}
+	if err != nil && slices.Contains(lenient, commandName(c)) {
+		a.unsettled = err
+		if commandName(c) != "hffs doctor" { // it says so among the rest
+			a.say(err.Error() + "; this command does without")
+		}
+		return a.settleAll(c, settingsFile{}) // variables were meant for this very command
+	}
+	return err
+}
+
+// settingsFor reads the settings file, where the command goes by it.
+func (a *app) settingsFor(c *cli.Context) (file settingsFile, err error) {
+	path, err := a.settingsPath()
+	if err != nil || slices.Contains(heedless, commandName(c)) {
+		return file, nil // who needs the folder will say what is wrong with it
+	}
+	return readSettings(path)
+}
+
+func (a *app) settleAll(c *cli.Context, file settingsFile) error {
 	for _, f := range c.Command.Flags {
 		if f == cli.HelpFlag || c.IsSet(f.Names()[0]) {
 			continue
@@ -180,6 +206,7 @@ func yes(v string) (string, error) {
 // came from.
 var checks = map[string]func(string) error{
 	"port": checkPort, "api-port": checkPort,
+	"peer":       checkPeer,
 	"limit-down": checkRate, "limit-up": checkRate, "limit-hub": checkRate,
 	"bind": func(v string) error {
 		if _, err := netip.ParseAddr(v); err != nil {
@@ -198,6 +225,14 @@ var checks = map[string]func(string) error{
 func checkPort(v string) error {
 	if p, err := strconv.Atoi(v); err != nil || p < 1 || p > 65534 {
 		return wrongValue{"is not a port", "ports are numbers from 1 to 65534"}
+	}
+	return nil
+}
+
+func checkPeer(v string) error {
+	if err := node.CheckPeer(v); err != nil {
+		e := explain(err)
+		return wrongValue{"will not do: " + e.Message, e.Hint}
 	}
 	return nil
 }

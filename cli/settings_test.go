@@ -71,7 +71,7 @@ func TestExamplesOfSettings(t *testing.T) {
 }
 
 func FuzzReadSettings(f *testing.F) {
-	for _, s := range []string{"", "swarm = \"a\"", "port = 1\npeer = [\"a\"]", "a.b = 1", "[x]\ny = 1", "[[x]]", "\"\" = 1", "port = 1e9", "peer = []", "x = {y = 1}"} {
+	for _, s := range []string{"", "swarm = \"a\"", "port = 1\npeer = [\"a\"]", "a.b = 1", "[x]\ny = 1", "[[x]]", "\"\" = 1", "port = 1e9", "peer = []", "x = {y = 1}", "\ufeffport = 1", "\xff\xfep\x00", "peer = [\"a b\"]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -80,7 +80,7 @@ func FuzzReadSettings(f *testing.F) {
 		file, err := readSettings(path)
 		if err == nil {
 			for name, s := range file.all {
-				require.NotNil(t, named(settable(), name), name)
+				require.NotNil(t, flagOf(settable(), name), name)
 				require.Positive(t, s.line)
 			}
 		}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hffs/cli/node"
+	"hffs/cli/ui"
 )
 
 // The settings file is TOML: the names of flags, and their values. Nothing needs one.
@@ -49,12 +52,12 @@ func settable() []cli.Flag { return append(lastingFlags(), verboseSetting()) }
 // readSettings reads a settings file; one that is not there says nothing.
 func readSettings(path string) (settingsFile, error) {
 	file := settingsFile{path: path, all: map[string]fileSetting{}}
-	text, err := os.ReadFile(path)
+	text, err := settingsBytes(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return file, nil
 	case err != nil:
-		return file, fmt.Errorf("read the settings: %w", err)
+		return file, err
 	}
 	values := map[string]any{}
 	if err := toml.Unmarshal(text, &values); err != nil {
@@ -75,6 +78,44 @@ func readSettings(path string) (settingsFile, error) {
 	return file, nil
 }
 
+// maxSettings is far more than all settings take, in bytes.
+const maxSettings = 1 << 20
+
+// settingsBytes is the text of a settings file. It looks before it opens, as a named
+// pipe would wait for a writer.
+func settingsBytes(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, usage(path+" is not a plain file", "the settings are a file of text; \"hffs config init\" writes one once this is moved away")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSettings+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the settings: %w", err)
+	case len(text) > maxSettings:
+		return nil, usage(fmt.Sprintf("%s is longer than %s, which no settings are", path, ui.Size(maxSettings)), "is it another file by mistake?")
+	}
+	return asUTF8(path, text)
+}
+
+// asUTF8 takes away the mark that editors of Windows put before a text, which TOML does
+// not know, and tells a text in UTF-16 for what it is: what PowerShell writes with ">".
+func asUTF8(path string, text []byte) ([]byte, error) {
+	utf16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))
+	if utf16 || bytes.IndexByte(text, 0) >= 0 {
+		return nil, usage(path+" is UTF-16, not UTF-8", "save it as UTF-8: the editor's \"Save as\" asks for the encoding; in PowerShell, Set-Content -Encoding utf8")
+	}
+	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
+}
+
 func notTOML(path string, err error) error {
 	where, why := path, strings.TrimPrefix(err.Error(), "toml: ")
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -87,7 +128,7 @@ func notTOML(path string, err error) error {
 // take takes one setting over.
 func (s settingsFile) take(key string, line int, values map[string]any) error {
 	from := origin{path: s.path, line: line}
-	f := named(settable(), key)
+	f := flagOf(settable(), key)
 	if f == nil {
 		hint := "\"hffs config\" lists the settings"
 		if near := nearFlag(settable(), key); near != "" {
@@ -99,9 +140,9 @@ func (s settingsFile) take(key string, line int, values map[string]any) error {
 	if err != nil {
 		return usage(fmt.Sprintf("%s: %s %v", from, key, err), "such as: "+key+" = "+example(f))
 	}
-	if !listed(f) { // lists are checked when they are used
-		if _, err := checked(f, texts[0]); err != nil {
-			return badSetting(from, key, texts[0], err)
+	for _, text := range texts {
+		if _, err := checked(f, text); err != nil {
+			return badSetting(from, key, text, err)
 		}
 	}
 	if key == "log-file" && !filepath.IsAbs(texts[0]) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -21,6 +22,9 @@ func (a *app) statusCommand() *cli.Command {
 	}
 }
 
+// statusPatience is for a node that has much to do.
+const statusPatience = 5 * time.Second
+
 func (a *app) status(c *cli.Context) error {
 	if c.Args().Present() {
 		return usage(fmt.Sprintf("hffs status takes no arguments, and got %q", c.Args().First()), "\"hffs status --help\" lists its flags")
@@ -33,7 +37,12 @@ func (a *app) status(c *cli.Context) error {
 	if p == nil {
 		return &control.Error{Code: control.CodeNoNode, Message: "no node is running on this cache", Hint: "start one with \"hffs up\""}
 	}
-	s, err := control.NewClient(p.Addr, p.Key).Status(c.Context)
+	ctx, cancel := context.WithTimeout(c.Context, statusPatience)
+	defer cancel()
+	s, err := control.NewClient(p.Addr, p.Key).Status(ctx)
+	if err != nil && ctx.Err() != nil && c.Context.Err() == nil {
+		return silentNode(p.PID)
+	}
 	if err != nil {
 		return err
 	}
@@ -42,6 +51,13 @@ func (a *app) status(c *cli.Context) error {
 	}
 	a.printStatus(s)
 	return nil
+}
+
+func silentNode(pid int) error {
+	return &control.Error{
+		Code: control.CodeInternal, Message: fmt.Sprintf("the node (pid %d) is there and does not answer", pid),
+		Hint: "\"hffs daemon stop\" ends it, in whatever state it is",
+	}
 }
 
 func (a *app) printStatus(s control.Status) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +44,10 @@ func (a *app) uninstallCommand() *cli.Command {
 
 // removal is what "hffs uninstall" deletes, as --json prints it.
 type removal struct {
-	Items   []removable `json:"items"`
-	Bytes   int64       `json:"bytes"`
-	Stays   []stays     `json:"stays"`
-	Deleted bool        `json:"deleted"`
+	Items   []removable `json:"items" doc:"what is deleted, or with --dry-run would be"`
+	Bytes   int64       `json:"bytes" doc:"of all that together"`
+	Stays   []stays     `json:"stays" doc:"what is left alone"`
+	Deleted bool        `json:"deleted" doc:"true where it was deleted; false with --dry-run, and where there is nothing to delete"`
 
 	state   string
 	service *manager // nil: none is installed
@@ -55,16 +56,27 @@ type removal struct {
 }
 
 type removable struct {
-	What  string `json:"what"`
-	Where string `json:"where"`
-	Files int    `json:"files"`
-	Bytes int64  `json:"bytes"`
+	What  string `json:"what" doc:"what it is, in words for people"`
+	Where string `json:"where" doc:"an absolute path"`
+	Files int    `json:"files" doc:"how many files"`
+	Bytes int64  `json:"bytes" doc:"their bytes"`
+
+	biggest []weighed
 }
+
+// weighed is a file that is to be deleted.
+type weighed struct {
+	path string
+	size int64
+}
+
+// maxNamed is how many files of each kind are named before they are deleted.
+const maxNamed = 10
 
 // stays is what is left alone, and why.
 type stays struct {
-	Where string `json:"where"`
-	Why   string `json:"why"`
+	Where string `json:"where" doc:"an absolute path"`
+	Why   string `json:"why" doc:"why, in words for people"`
 }
 
 func (a *app) uninstall(c *cli.Context) error {
@@ -103,13 +115,16 @@ func (a *app) removal(c *cli.Context, cfg node.Config) (removal, error) {
 	}
 	ours, others, err := node.Belongings(r.state)
 	if err != nil {
-		return r, err
+		return r, unreadable(r.state, err)
 	}
 	if r.files = ours; len(ours) > 0 {
 		r.add("state and configuration", r.state, ours...)
 	}
 	for _, at := range others {
 		r.Stays = append(r.Stays, stays{at, "it is not hffs'"})
+	}
+	if len(ours) > 0 && len(others) == 0 && !node.MadeByUs(r.state) {
+		r.Stays = append(r.Stays, stays{r.state, "the folder itself may have been there before hffs"})
 	}
 	for _, hub := range cachesOf(cfg) {
 		r.addTrees("what was fetched in part", hub, node.Unfinished(hub))
@@ -124,6 +139,17 @@ func (a *app) removal(c *cli.Context, cfg node.Config) (removal, error) {
 		r.Stays = append(r.Stays, stays{hub, fmt.Sprintf("%d repos, %s: other programs use them too; --models deletes them", repos, ui.Size(size))})
 	}
 	return r, nil
+}
+
+// unreadable is what to say where nobody can tell what there is.
+func unreadable(state string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return &control.Error{
+		Code: control.CodeStorage, Message: fmt.Sprintf("what hffs keeps in %s cannot be read: %v", state, err),
+		Hint: "is it another account's? run \"hffs uninstall\" as that one; nothing was deleted",
+	}
 }
 
 // cachesOf are our cache and those that nodes with the same state folder work on.
@@ -145,26 +171,50 @@ func (r *removal) addTrees(what, where string, trees []string) {
 }
 
 func (r *removal) add(what, where string, paths ...string) {
-	files, size := weigh(paths)
-	r.Items = append(r.Items, removable{what, where, files, size})
+	all, size := weigh(paths)
+	r.Items = append(r.Items, removable{what, where, len(all), size, biggest(all)})
 	r.Bytes += size
 }
 
-// weigh counts files and their bytes, links as nothing.
-func weigh(paths []string) (files int, size int64) {
+// weigh finds files and their bytes, links as nothing.
+func weigh(paths []string) (all []weighed, size int64) {
 	for _, p := range paths {
-		_ = filepath.WalkDir(p, func(_ string, d fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(p, func(at string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return nil // what cannot be read is not counted
 			}
-			files++
+			w := weighed{path: at}
 			if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() {
-				size += fi.Size()
+				w.size = fi.Size()
 			}
+			all = append(all, w)
+			size += w.size
 			return nil
 		})
 	}
-	return files, size
+	return all, size
+}
+
+// biggest are the files that are worth a name.
+func biggest(all []weighed) []weighed {
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b weighed) int { return cmp.Compare(b.size, a.size) })
+	return all[:min(len(all), maxNamed)]
+}
+
+// names are the biggest files, below the folder where they all are.
+func (i removable) names() string {
+	var words []string
+	for _, w := range i.biggest {
+		name := w.path
+		if rel, err := filepath.Rel(i.Where, w.path); err == nil {
+			name = rel
+		}
+		words = append(words, fmt.Sprintf("%s (%s)", name, ui.Size(w.size)))
+	}
+	if more := i.Files - len(words); more > 0 {
+		words = append(words, fmt.Sprintf("… %d more", more))
+	}
+	return strings.Join(words, ", ")
 }
 
 func (a *app) printRemoval(r removal) {
@@ -176,6 +226,11 @@ func (a *app) printRemoval(r removal) {
 			rows = append(rows, []string{i.What, fmt.Sprint(i.Files), ui.Size(i.Bytes), i.Where})
 		}
 		ui.Table(a.ui.Out, []string{"WHAT", "FILES", "SIZE", "WHERE"}, rows)
+	}
+	for _, i := range r.Items {
+		if len(i.biggest) > 0 && i.biggest[0].path != i.Where {
+			a.say(fmt.Sprintf("of %s: %s", i.Where, i.names()))
+		}
 	}
 	for _, s := range r.Stays {
 		a.say(fmt.Sprintf("%s stays: %s", s.Where, s.Why))

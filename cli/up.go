@@ -13,9 +13,10 @@ func (a *app) upCommand() *cli.Command {
 		Usage: "run a node: find the others, share this machine's cache with them",
 		Description: "Runs until it is interrupted. Nodes find each other by multicast DNS; --peer names those\n" +
 			"that it does not reach. Only files whose hash was checked are shared. Limits hold for all\n" +
-			"connections together, without them as much as goes is sent and fetched.\n\n" +
+			"connections together, without them as much as goes is sent and fetched. A node that runs\n" +
+			"already on this cache is left alone, and that is no error.\n\n" +
 			"Example: hffs up --swarm lab3" +
-			exits(helpUsage, helpStorage, helpPort, helpOther),
+			exits("0 also when a node runs already", helpUsage, helpStorage, helpPort, helpOther),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "run in the background, as \"hffs daemon start\" does; \"hffs down\" ends it"},
 		}, nodeLifeFlags()...),
@@ -60,6 +61,11 @@ func (a *app) up(c *cli.Context) error {
 	if path := c.String("log-file"); path != "" {
 		cfg.LogFile = absolute(path)
 	}
+	release, err := a.onlyNode(c, cfg)
+	if release == nil {
+		return err
+	}
+	defer release()
 	n, err := a.newNode(cfg)
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@
 // package doctor looks at it.
 // slot.go, ports.go and identity.go find this node its place on a machine that may
 // have several; life.go is how other processes find and end it, ours.go what it leaves on
-// the disk; explain.go turns errors into words.
+// the disk, shelf.go what becomes of a cache that can only be read; explain.go turns
+// errors into words.
 package node
 
 import (

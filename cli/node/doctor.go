@@ -70,11 +70,13 @@ func Examine(ctx context.Context, cfg Config, getenv, environ func(string) strin
 		Peers: x.peers, Ports: x.ports, Reach: x.reach, Firewalls: x.firewalls,
 		Hosts: x.hosts(), Lookup: lookup,
 		Offline: cfg.Hub.Offline, Endpoints: x.endpoints, Whoami: x.whoami,
+		Settings: func() (string, error) { return filepath.Join(cfg.Place.State, SettingsName), nil },
 		Folders: []doctor.Folder{
 			{Path: cfg.Place.Hub, For: "the cache", Variable: "HF_HUB_CACHE", Models: true},
 			{Path: cfg.Place.State, For: "what hffs keeps", Variable: "HFFS_HOME"},
 		},
 		Free:  func(dir string) (int64, error) { return disk.Free(existing(dir)) },
+		Read:  func(dir string) error { _, err := os.ReadDir(dir); return err },
 		Write: func(dir string) error { return disk.CanWrite(existing(dir)) },
 	}, x.close, nil
 }
@@ -179,7 +181,7 @@ func (x *examined) findPeers(ctx context.Context) []doctor.Peer {
 	if p := x.node(ctx); p != nil {
 		c.self, c.peers = p.ID, x.known(ctx)
 	} else {
-		c.addedAll(ctx, slices.Concat(x.cfg.Peers, added(x.cfg)))
+		c.addedAll(ctx, x.named())
 	}
 	var asked sync.WaitGroup
 	for _, e := range x.echoes(ctx) {
@@ -344,10 +346,18 @@ func (x *examined) hosts() (all []doctor.Host) {
 	for _, e := range x.endpointURLs() {
 		add(e.Hostname(), "the Hub")
 	}
+	for _, p := range x.named() {
+		host, _, _ := net.SplitHostPort(p)
+		add(host, "peer")
+	}
+	return all
+}
+
+// named are the peers that the user has named, by a flag or for good.
+func (x *examined) named() (all []string) {
 	for _, p := range slices.Concat(x.cfg.Peers, added(x.cfg)) {
 		if name, err := discovery.Canonical(p, DefaultPort); err == nil {
-			host, _, _ := net.SplitHostPort(name)
-			add(host, "peer")
+			all = append(all, name)
 		}
 	}
 	return all

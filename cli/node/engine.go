@@ -87,6 +87,7 @@ func newEngine(cfg Config, node string, c *cache.Cache, h *hub.Client, s swarm, 
 	e := &engine{cache: c, hub: h, swarm: s, access: a, dialer: peer.NewDialer(), passing: &passersby{}, log: log, own: cfg.Hub.Token, offline: cfg.Hub.Offline}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.dialer.Limit(cfg.limits)
+	e.dialer.Log = log
 	e.resolver = &transfer.Resolver{Cache: c, Hub: h, Swarm: e.claims, Others: e.others, Learnt: e.learnt.add, Log: log}
 	e.catalog = e.newCatalog(h, cfg.Hub.Offline, log)
 	x := newXet(cfg, h)
@@ -142,7 +143,8 @@ func (e *engine) Where(ctx context.Context, ask control.Ask) (control.Where, err
 	var wait sync.WaitGroup
 	wait.Go(func() { w.Hub = !r.Stale && e.hub.Answers(ctx, r.Entry) })
 	wait.Go(func() {
-		if path, err := e.cache.Find(ctx, r.Entry); err == nil {
+		path, err := e.cache.Find(ctx, r.Entry)
+		if path, ok := e.lies(r.Entry, path, err); ok {
 			w.Local = &path
 		}
 	})

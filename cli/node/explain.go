@@ -104,20 +104,32 @@ func explainStorage(err error) *control.Error {
 	switch {
 	case errors.As(err, &name):
 		return &control.Error{Code: control.CodeStorage, Message: name.Error(), Hint: "the other files of the repo can be had: leave this one out with --exclude"}
-	case errors.As(err, &locked):
-		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the cache must be writable for you; HF_HUB_CACHE and HFFS_HOME choose other folders"}
 	case errors.As(err, &space):
-		return &control.Error{
-			Code:    control.CodeStorage,
-			Message: fmt.Sprintf("the disk is too full: %s needed, %s free", humanize.Bytes(uint64(space.Need)), humanize.Bytes(uint64(max(0, space.Free)))),
-			Hint:    "free some room (\"hf cache ls\" shows what takes it), or let HF_HUB_CACHE point to another disk",
-		}
+		return noRoom(space)
 	case disk.IsNoSpace(err):
 		return &control.Error{Code: control.CodeStorage, Message: "the disk is full: " + err.Error(), Hint: "free some room and run the same command again; what was fetched is kept"}
-	case errors.Is(err, fs.ErrPermission), disk.IsNotWritable(err):
+	case errors.As(err, &locked), errors.Is(err, fs.ErrPermission), disk.IsNotWritable(err):
 		return &control.Error{Code: control.CodeStorage, Message: err.Error(), Hint: "the cache must be writable for you; HF_HUB_CACHE and HFFS_HOME choose other folders"}
 	}
 	return nil
+}
+
+// noRoom says what a disk lacks, and which folder could be on another one.
+func noRoom(e *cache.SpaceError) *control.Error {
+	message := fmt.Sprintf("the disk is too full: %s needed, %s free", humanize.Bytes(uint64(e.Need)), humanize.Bytes(uint64(max(0, e.Free))))
+	how := "free some room (\"hf cache ls\" shows what takes it)"
+	if e.Limited() {
+		message = fmt.Sprintf("the disk takes no more files, though %s are free: the number of files that it can hold, or a quota, is used up", humanize.Bytes(uint64(e.Free)))
+		how = "delete some files (\"df -i\" counts what the disk still takes, \"quota\" tells your limits)"
+	}
+	if e.Dir != "" {
+		message += ", in " + e.Dir
+	}
+	variable := "HF_HUB_CACHE"
+	if e.State {
+		variable, how = "HFFS_HOME", strings.Replace(how, " (\"hf cache ls\" shows what takes it)", " there", 1)
+	}
+	return &control.Error{Code: control.CodeStorage, Message: message, Hint: how + ", or let " + variable + " point to another disk"}
 }
 
 func explainFetch(err error) *control.Error {

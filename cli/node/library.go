@@ -268,7 +268,7 @@ func noFile(commit ref.Commit, sure bool) error {
 
 // Place brings a blob into the cache as long as that promises to be done in time.
 func (l *library) Place(ctx context.Context, e ref.Entry) bool {
-	if l.access.May(ctx, e.Repo) != nil {
+	if l.access.May(ctx, e.Repo) != nil || l.out(e) {
 		return false
 	}
 	defer l.call(ctx, e)
@@ -279,6 +279,9 @@ func (l *library) Place(ctx context.Context, e ref.Entry) bool {
 func (l *library) Open(ctx context.Context, e ref.Entry) (endpoint.Content, error) {
 	if err := l.access.May(ctx, e.Repo); err != nil {
 		return nil, err
+	}
+	if l.out(e) {
+		return nil, endpoint.ErrForward
 	}
 	s, err := l.transfer.Open(l.unbounded(ctx), e)
 	if err != nil {

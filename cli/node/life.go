@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -190,4 +193,31 @@ func HoldStart(ctx context.Context, state string) (release func(), err error) {
 		return nil, &cache.NotWritableError{Dir: state, Err: err}
 	}
 	return func() { _ = lock.Release() }, err
+}
+
+// HoldCache has this process be the one node of a state folder that stays and works on
+// a cache, for as long as it likes: two on one cache would announce the same files twice. A
+// nil release without an error means that another process is that node, or is about to be.
+func HoldCache(state, hubCache string) (release func(), err error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, &cache.NotWritableError{Dir: state, Err: err}
+	}
+	lock, err := disk.TryLock(filepath.Join(state, cacheLock(hubCache)))
+	if err != nil {
+		return nil, &cache.NotWritableError{Dir: state, Err: err}
+	}
+	if lock == nil {
+		return nil, nil
+	}
+	return func() { _ = lock.Release() }, nil
+}
+
+// cacheLocks is the pattern of their names.
+const cacheLocks = "cache-*.lock"
+
+// cacheLock is the file for one cache on one machine: a home on a network disk has a node
+// on each machine that mounts it.
+func cacheLock(hubCache string) string {
+	sum := sha256.Sum256([]byte(hostname() + "\x00" + hubCache))
+	return strings.Replace(cacheLocks, "*", hex.EncodeToString(sum[:8]), 1)
 }

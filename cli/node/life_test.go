@@ -163,3 +163,38 @@ func TestOneStartsAtATime(t *testing.T) {
 	require.NotNil(t, lock)
 	require.NoError(t, lock.Release())
 }
+
+// One process at a time is the node of a cache; another cache, or another state folder, is
+// no matter of it.
+func TestHoldCache(t *testing.T) {
+	t.Parallel()
+	state, other := t.TempDir(), filepath.Join(t.TempDir(), "new")
+	release, err := HoldCache(state, "/one")
+	require.NoError(t, err)
+	require.NotNil(t, release)
+	second, err := HoldCache(state, "/one")
+	require.NoError(t, err)
+	require.Nil(t, second)
+	for _, c := range []struct{ state, cache string }{{state, "/two"}, {other, "/one"}} {
+		free, err := HoldCache(c.state, c.cache)
+		require.NoError(t, err)
+		require.NotNil(t, free)
+		free()
+	}
+	release()
+	again, err := HoldCache(state, "/one")
+	require.NoError(t, err)
+	require.NotNil(t, again)
+	again()
+
+	require.NoError(t, os.WriteFile(filepath.Join(state, "node-id"), []byte("0123456789abcdef\n"), 0o600))
+	ours, others, err := Belongings(state)
+	require.NoError(t, err)
+	require.Len(t, ours, 3, "the locks go with what is surely ours")
+	require.Empty(t, others)
+
+	file := filepath.Join(state, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = HoldCache(filepath.Join(file, "below"), "/one")
+	require.ErrorAs(t, err, new(*cache.NotWritableError))
+}

@@ -47,6 +47,7 @@ type Node struct {
 	access  *access.Book
 	engine  *engine
 	door    *http.Server
+	blobs   *peer.Server // behind it
 	api     *http.Server
 	mine    atomic.Pointer[[]netip.Addr] // addresses of this machine, best first
 	halt    halt
@@ -142,6 +143,11 @@ func badPeer(err error) error {
 	return &control.Error{Code: control.CodeUsage, Message: err.Error(), Hint: "a peer is written HOST or HOST:PORT"}
 }
 
+// CheckPeer is what is wrong with how a peer is written, HOST or HOST:PORT.
+func CheckPeer(text string) error {
+	return checkPeers(Config{Peers: []string{text}}.fill())
+}
+
 // checkPeers refuses names that no peer can have.
 func checkPeers(cfg Config) error {
 	if _, err := discovery.NewStatic(cfg.Peers, DefaultPort, cfg.Log); err != nil {
@@ -154,6 +160,8 @@ func checkPeers(cfg Config) error {
 func (n *Node) newDoors() {
 	blobs := peer.NewServer(newStore(n.cache, n.engine), n.cfg.Log)
 	blobs.Sent = n.countSent
+	n.engine.tellServed(blobs, n.memberAt)
+	n.blobs = blobs
 	blobs.Limit = pace.NewLimit(n.cfg.LimitUp)
 	open := http.NewServeMux()
 	for _, path := range peer.Paths {
@@ -181,6 +189,9 @@ func (n *Node) local() http.Handler {
 
 // Run runs the node until ctx ends, and leaves the swarm in good order.
 func (n *Node) Run(ctx context.Context) error {
+	if err := n.checkShelf(); err != nil {
+		return err
+	}
 	ctx, end := n.halt.within(ctx)
 	defer end()
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -240,6 +251,9 @@ func EnvOf(cfg Config) control.Env {
 
 // Close releases what New took, in reverse.
 func (n *Node) Close() {
+	if n.blobs != nil {
+		n.blobs.Flush()
+	}
 	if n.memory != nil {
 		_ = n.memory.Close()
 	}

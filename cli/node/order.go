@@ -58,6 +58,9 @@ func (e *engine) Order(ctx context.Context, o control.Order, watch func(control.
 	if err != nil {
 		return control.Done{}, err
 	}
+	for _, l := range loads {
+		e.keepTree(l)
+	}
 	ctx = pace.Ask(ctx, pace.Rates{Down: max(0, o.LimitDown), Hub: max(0, o.LimitHub)})
 	w := e.newWork(o, loads)
 	w.skipPlaced(ctx)
@@ -122,7 +125,7 @@ func (e *engine) loads(ctx context.Context, o control.Order) ([]*load, error) {
 		wait.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			all[i].err = e.load(ctx, all[i])
+			all[i].err = e.suggest(ctx, all[i].repo, e.load(ctx, all[i]))
 		})
 	}
 	wait.Wait()
@@ -202,7 +205,10 @@ func (e *engine) list(ctx context.Context, l *load) error {
 		l.notes = append(l.notes, transfer.Note{Text: fmt.Sprintf("the list of %s's files cannot be had; there may be more than what is known here", l.repo)})
 	}
 	l.choose(files)
-	return e.keepTree(l)
+	if e.cache.FoldsCase() {
+		l.dropTwins()
+	}
+	return l.err
 }
 
 // choose picks the files that are wanted. Of names that differ only in their letters'
@@ -210,13 +216,13 @@ func (e *engine) list(ctx context.Context, l *load) error {
 func (l *load) choose(files []ref.Listed) {
 	p := pick(l.want, files)
 	l.files = p.files
+	var unmatched []transfer.Note
 	for _, s := range p.lacking {
 		if IsPattern(s) {
-			l.notes = append(l.notes, transfer.Note{Text: fmt.Sprintf("no file of %s matches %s", l.repo, s)})
+			unmatched = append(unmatched, transfer.Note{Text: fmt.Sprintf("no file of %s matches %s", l.repo, s)})
 			continue
 		}
-		missing := fmt.Errorf("%s@%.8s has no file %s: %w", l.repo, l.commit, s, hub.ErrEntryNotFound)
-		l.failed = append(l.failed, control.DoneFile{File: s, Sources: []control.Source{}, Error: Explain(missing)})
+		l.failed = append(l.failed, control.DoneFile{File: s, Sources: []control.Source{}, Error: l.lacks(s, files)})
 	}
 	if len(l.files)+len(l.failed) == 0 && len(l.want.Include) > 0 {
 		l.err = &control.Error{
@@ -224,22 +230,32 @@ func (l *load) choose(files []ref.Listed) {
 			Message: fmt.Sprintf("no file of %s@%.8s matches %s", l.repo, l.commit, strings.Join(l.want.Include, " ")),
 			Hint:    "\"hffs get " + l.repo.ID + " --dry-run\" lists the files that there are",
 		}
+		return
 	}
+	l.notes = append(l.notes, unmatched...)
+}
+
+// lacks says that there is no file of that name, and which one may have been meant.
+func (l *load) lacks(name string, files []ref.Listed) *control.Error {
+	said := Explain(fmt.Errorf("%s@%.8s has no file %s: %w", l.repo, l.commit, name, hub.ErrEntryNotFound))
+	least, near := len(name), ""
+	for _, f := range files {
+		if far, ok := ref.Slip(name, f.Path); ok && far < least {
+			least, near = far, f.Path
+		}
+	}
+	if near != "" {
+		said.Hint = "did you mean " + near + "? " + said.Hint
+	}
+	return said
 }
 
 // keepTree leaves the list where huggingface_hub finds it, before the files: by it
 // that tool knows offline what is lacking.
-func (e *engine) keepTree(l *load) error {
-	if l.err != nil || l.tree == nil {
-		return l.err
+func (e *engine) keepTree(l *load) {
+	if l.err == nil && l.tree != nil && len(l.files) > 0 {
+		l.err = e.cache.WriteTree(l.repo, l.commit, l.tree)
 	}
-	if err := e.cache.WriteTree(l.repo, l.commit, l.tree); err != nil {
-		return err
-	}
-	if e.cache.FoldsCase() {
-		l.dropTwins()
-	}
-	return nil
 }
 
 // dropTwins leaves out names that this disk cannot tell from one before them.

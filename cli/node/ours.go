@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"hffs/cache/ref"
 	"hffs/cli/control"
@@ -29,41 +31,49 @@ func LogName(n int) string {
 	return fmt.Sprintf("daemon-%d.log", n)
 }
 
+// indexFolder is the folder of the cache's index of chunks.
+const indexFolder = "index"
+
 // What hffs puts into a state folder, by patterns of path.Match: files, and folders
 // with what is in those. All else is somebody else's.
 var (
 	ourFiles = []string{
-		"cache.db", "cache.db.damaged", "node-id", lockName, startLock, "control.json", "control.json.tmp",
+		"cache.db", "cache.db.damaged", "node-id", lockName, startLock, cacheLocks, "control.json", "control.json.tmp",
 		"access.json", "access.json.*.tmp", "peers.json", "peers.json.*.tmp",
-		"added-peers.json", "added-peers.json.lock", "added-peers.json.*.tmp", "daemon*.log", "daemon*.log.1", TaskName, SettingsName,
+		"added-peers.json", "added-peers.json.lock", "added-peers.json.*.tmp", "daemon.log", "daemon-[0-9]*.log", "daemon.log.1", "daemon-[0-9]*.log.1", TaskName, SettingsName,
 	}
 	ourFolders = map[string][]string{
-		"index":       {"maps", "maps.new", "table", "table.new", "run-*"},
+		indexFolder:   {"maps", "maps.new", "table", "table.new", "run-*"},
 		"node-[0-9]*": ourFiles,
 		"get-[0-9]*":  ourFiles,
 	}
 )
 
-// Belongings are the files of hffs below a state folder and what else lies there.
-// Where no node has ever been, nothing is ours.
+// Belongings are the files of hffs below a state folder and what else lies there. Where
+// none is that only hffs writes, no node has ever been, and nothing is ours. A folder
+// that cannot be read is an error, one that is not there has nothing.
 func Belongings(state string) (ours, others []string, err error) {
-	if !beenHere(state) {
+	s := sorting{}
+	err = s.look(state, ourFiles, false)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case !s.beenHere:
+		return nil, nil, s.unread // what could have told may be what we may not read
 	}
-	err = sortOut(state, ourFiles, &ours, &others)
-	return ours, others, err
+	return s.ours, s.others, nil
 }
 
-func beenHere(state string) bool {
-	for _, name := range []string{"node-id", "cache.db", lockName, startLock, SettingsName, "get-1/" + lockName} {
-		if _, err := os.Lstat(filepath.Join(state, name)); err == nil {
-			return true
-		}
-	}
-	return false
+// sorting tells our files from others'.
+type sorting struct {
+	ours, others []string
+	beenHere     bool
+	unread       error // nil: no file of such a name is kept from us
 }
 
-func sortOut(dir string, files []string, ours, others *[]string) error {
+func (s *sorting) look(dir string, files []string, inIndex bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -73,16 +83,23 @@ func sortOut(dir string, files []string, ours, others *[]string) error {
 		inside := insideOf(e)
 		switch {
 		case inside != nil:
-			if err := sortOut(at, inside, ours, others); err != nil {
+			if err := s.look(at, inside, e.Name() == indexFolder); err != nil {
 				return err
 			}
-		case !e.IsDir() && oneOfOurs(files, e.Name()):
-			*ours = append(*ours, at)
+		case !e.IsDir() && oneOfOurs(files, e.Name()) && s.isOurs(at, e.Name(), inIndex):
+			s.ours = append(s.ours, at)
 		default:
-			*others = append(*others, at)
+			s.others = append(s.others, at)
 		}
 	}
 	return nil
+}
+
+func (s *sorting) isOurs(at, name string, inIndex bool) bool {
+	by, err := whoMade(at, name, inIndex)
+	s.unread = cmp.Or(s.unread, err)
+	s.beenHere = s.beenHere || by == byUs
+	return by != notByUs
 }
 
 // insideOf is what a folder of ours may have in it; nil when it is none.
@@ -102,28 +119,40 @@ func oneOfOurs(patterns []string, name string) bool {
 	})
 }
 
-// Discard removes files of ours, and the folders that are empty then, up to state.
+// Discard removes files of ours, and the folders below state in which they were and
+// nothing is left, and state itself where hffs made it.
 func Discard(state string, files []string) error {
 	var failed []error
-	dirs := map[string]bool{state: true}
+	dirs := map[string]bool{}
 	for _, f := range files {
 		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = append(failed, err)
 		}
-	}
-	_ = filepath.WalkDir(state, func(at string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && at != state {
-			if insideOf(d) == nil {
-				return fs.SkipDir
-			}
-			dirs[at] = true
+		for dir := filepath.Dir(f); len(dir) > len(state); dir = filepath.Dir(dir) {
+			dirs[dir] = true
 		}
-		return nil
-	})
+	}
 	for _, dir := range slices.Backward(slices.Sorted(maps.Keys(dirs))) {
 		_ = os.Remove(dir) // goes only when empty
 	}
+	if MadeByUs(state) {
+		_ = os.Remove(state)
+	}
 	return errors.Join(failed...)
+}
+
+// MadeByUs tells whether a state folder goes with what is in it. By its name it is known:
+// in its usual place it is called hffs, while any other may have been there before, for
+// other ends; and nobody's home is a thing to delete.
+func MadeByUs(state string) bool {
+	home, _ := os.UserHomeDir()
+	fi, err := os.Lstat(state)
+	return err == nil && fi.IsDir() && strings.TrimPrefix(filepath.Base(state), ".") == "hffs" && !isFolder(home, fi)
+}
+
+func isFolder(path string, fi fs.FileInfo) bool {
+	same, err := os.Stat(path)
+	return err == nil && os.SameFile(same, fi)
 }
 
 // Busy are the slots of a state folder that commands at work have, which end by

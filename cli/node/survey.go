@@ -88,7 +88,8 @@ func (e *engine) whoHas(ctx context.Context, loads []*load) (near []*hasNode) {
 
 func (e *engine) surveyRepo(ctx context.Context, s *control.Survey, l *load, near []*hasNode, into string) {
 	r := control.SurveyRepo{
-		Repo: l.repo.ID, RepoType: string(l.repo.Type), Revision: l.want.Revision, Commit: string(l.commit), Files: []control.SurveyFile{},
+		Repo: l.repo.ID, RepoType: string(l.repo.Type), Revision: l.want.Revision, Commit: string(l.commit),
+		Files: []control.SurveyFile{}, Lacking: append([]control.DoneFile{}, l.failed...),
 	}
 	for _, n := range notes(l.notes) {
 		s.Warnings = append(s.Warnings, n.Text)
@@ -101,9 +102,6 @@ func (e *engine) surveyRepo(ctx context.Context, s *control.Survey, l *load, nea
 	reached := !l.stale && !e.offline
 	for _, f := range l.files {
 		r.Files = append(r.Files, e.surveyFile(ctx, s, l, f, near, reached, into))
-	}
-	for _, f := range l.failed {
-		s.Warnings = append(s.Warnings, f.Error.Message)
 	}
 	s.Repos = append(s.Repos, r)
 }

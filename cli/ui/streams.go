@@ -39,7 +39,7 @@ type Streams struct {
 func System() Streams {
 	return Streams{
 		In:     os.Stdin,
-		Out:    os.Stdout,
+		Out:    NewOutput(os.Stdout),
 		Err:    os.Stderr,
 		OutTTY: isTerminal(os.Stdout),
 		ErrTTY: isTerminal(os.Stderr),
