@@ -10,11 +10,11 @@ import "os"
 // hardly more than large ones (0.23 s/GiB against 0.18).
 const writePiece = 64 << 10
 
-// WriteAt writes data at off in pieces that the page cache takes cheaply. After an error
-// any part of data may have been written.
+// WriteAt writes data at off in pieces that the page cache takes cheaply: they end where
+// its folios do. After an error any part of data may have been written.
 func WriteAt(f *os.File, data []byte, off int64) error {
 	for len(data) > 0 {
-		n, err := f.WriteAt(data[:min(len(data), writePiece)], off)
+		n, err := f.WriteAt(data[:min(len(data), writePiece-int(off%writePiece))], off)
 		if err != nil {
 			return err
 		}

@@ -52,19 +52,25 @@ func (s *screen) lines() (lines []string) {
 	return lines
 }
 
-// TestProgressOnATerminal: one display for all files, which neither wraps nor leaves
-// anything behind.
+// TestProgressOnATerminal: one display for all files, some of which a neighbour has,
+// which neither wraps nor leaves anything behind.
 func TestProgressOnATerminal(t *testing.T) {
 	t.Parallel()
-	l := New(t, Options{Hosts: 1})
-	h := l.Hosts[0]
+	l := New(t, Options{Hosts: 2})
+	h, neighbour := l.Hosts[0], l.Hosts[1]
 	var args []string
 	for i := range 7 {
 		name := fmt.Sprintf("a folder with a rather long name/权重-model-%05d-of-00007.safetensors", i+1)
 		args = append(args, synthetic(shardsRepo, name, int64(6_000_000+i))...)
 	}
 	l.NewHub(append(args, synthetic(shardsRepo, "config.json", 300)...)...)
-	s := newScreen(t, h, Binary(t)+" get "+shardsRepo+" --no-mdns --limit-down 8MB/s; echo over $?; sleep 600")
+	neighbour.Up()
+	r := neighbour.Hffs("get", shardsRepo, "*-0000[123]-*")
+	require.Zero(t, r.Code, "%s", r)
+	Eventually(t, 15*time.Second, "the neighbour tells what it has", func() bool {
+		return h.Hffs("search", shardsRepo).Code == 0
+	})
+	s := newScreen(t, h, Binary(t)+" get "+shardsRepo+" --limit-down 8MB/s; echo over $?; sleep 600")
 	seen := map[string]bool{}
 	over := func(lines []string) bool {
 		return len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], "over ")
@@ -77,7 +83,7 @@ func TestProgressOnATerminal(t *testing.T) {
 				require.LessOrEqual(t, uniseg.StringWidth(line), 79, "it wraps: %q", line)
 			}
 		}
-		for _, what := range []string{"acme/shards ", "/8 files", "MB/s", "ETA ", "Hub 100%", "  权重-model-0000", "and "} {
+		for _, what := range []string{"acme/shards ", "/8 files", "MB/s", "ETA ", "LAN ", "Hub ", "  权重-model-0000", "and "} {
 			seen[what] = seen[what] || strings.Contains(all, what)
 		}
 		require.LessOrEqual(t, strings.Count(all, shardsRepo+" "), 1, "it is drawn twice: %s", all)
@@ -88,7 +94,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	lines := s.lines()
 	require.Len(t, lines, 3, "it leaves something behind: %q", lines)
-	require.Equal(t, "hffs: 8 files, 42 MB, 100% from the Hub", lines[0])
+	require.Regexp(t, `^hffs: 8 files, 42 MB, 57% from the Hub, 43% from lab-b-\w+$`, lines[0])
 	require.Contains(t, lines[1], "/snapshots/")
 	require.Equal(t, "over 0", lines[2])
 }
