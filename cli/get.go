@@ -79,7 +79,7 @@ func (a *app) get(c *cli.Context) error {
 	for _, w := range got.Warnings[min(told, len(got.Warnings)):] {
 		say(w)
 	}
-	if !c.Bool("quiet") {
+	if !c.Bool("quiet") && !c.Bool("json") {
 		say(closing(control.Done{Files: 1, Bytes: got.Size, Sources: got.Sources}))
 	}
 	if c.Bool("json") {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,8 +42,10 @@ const (
 	// logMost is how many events are kept; who has not read them by then starts over.
 	logMost = 1 << 16
 	// gather is how long news wait for more of their kind: a frame for each chunk
-	// would be a packet for each chunk, to everybody.
-	gather = 3 * time.Millisecond
+	// would be a packet for each chunk, to everybody. What has come may wait for
+	// longer than what is claimed, which others keep from drawing twice.
+	gather     = 3 * time.Millisecond
+	gatherHave = 20 * time.Millisecond
 )
 
 func newBulletin(m chunk.Map, cell int64, proven bool) *bulletin {
@@ -159,7 +162,7 @@ func (b *bulletin) News(ctx context.Context, pos int64) ([]source.News, int64, e
 		switch {
 		case pos < end:
 			if !over {
-				time.Sleep(gather)
+				b.gather(pos)
 			}
 			return b.since(pos)
 		case over:
@@ -171,6 +174,30 @@ func (b *bulletin) News(ctx context.Context, pos int64) ([]source.News, int64, e
 			return nil, pos, ctx.Err()
 		}
 	}
+}
+
+// gather waits for more news.
+func (b *bulletin) gather(pos int64) {
+	enough := time.After(gatherHave)
+	for {
+		b.mu.Lock()
+		urgent, moved := b.urgentLocked(pos), b.moved
+		b.mu.Unlock()
+		if urgent {
+			time.Sleep(gather)
+			return
+		}
+		select {
+		case <-moved:
+		case <-enough:
+			return
+		}
+	}
+}
+
+// urgentLocked tells whether there is more to tell from pos on than what has come.
+func (b *bulletin) urgentLocked(pos int64) bool {
+	return b.over || pos < b.base+1 || slices.ContainsFunc(b.log[pos-b.base-1:], func(e event) bool { return e.kind != source.NewsHave })
 }
 
 // since is what happened from pos on.

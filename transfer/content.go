@@ -39,8 +39,12 @@ func (t *Transfer) recut(ctx context.Context, part *cache.Partial, b *board, lie
 		}
 		return 0
 	}
-	mk, made := t.makes(e.Blob.ETag)
-	defer made()
+	var mk *making
+	if t.cfg.Derive != nil {
+		var made func()
+		mk, made = t.makes(e.Blob.ETag)
+		defer made()
+	}
 	m, found, ok := t.contentMap(ctx, e, lies)
 	switch {
 	case ok && t.cfg.Learn != nil:

@@ -25,7 +25,9 @@ import (
 const (
 	dialTimeout   = 1 * time.Second
 	headerTimeout = 5 * time.Second
-	connsPerPeer  = 8
+	// connsPerPeer is for as many files as are fetched at once and the requests of each:
+	// whoever waits for a connection looks like a peer that sends nothing.
+	connsPerPeer = 32
 )
 
 // Dialer makes sources over other nodes. One is shared by all downloads, so
