@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"hffs/cache/chunk"
-	"hffs/cache/disk"
 )
 
 // Ahead is a chunk that was put before there was a map to say which one it is.
@@ -73,7 +72,7 @@ func (p *Partial) put(off int64, data []byte) error {
 		return err
 	}
 	a := Ahead{off, chunk.Chunk{Length: int64(len(data)), Hash: hashOf(data)}}
-	err := disk.WriteAt(p.file, data, off)
+	err := p.writeAt(data, off)
 	p.doubtUnder(a)
 	if err == nil {
 		err = p.log.append(aheadRecord(a)) // last, so that it is true after a kill

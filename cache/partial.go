@@ -40,6 +40,7 @@ type Partial struct {
 	stated bool
 
 	putting sync.RWMutex // held for reading by each Put: who recuts or ends the fetch waits for them
+	writers sync.Mutex   // held by whoever writes to file
 	ahead   ahead
 
 	hashing chan struct{} // held by whoever hashes along
@@ -147,9 +148,17 @@ func (p *Partial) checkRun(first int, data []byte, sums []chunk.Hash) error {
 	return nil
 }
 
+// writeAt has writers take turns: the system lets one at a time write to a file, and the
+// others spin on a processor meanwhile, which here may do something else.
+func (p *Partial) writeAt(data []byte, off int64) error {
+	p.writers.Lock()
+	defer p.writers.Unlock()
+	return disk.WriteAt(p.file, data, off)
+}
+
 // write puts claimed chunks on the disk.
 func (p *Partial) write(first int, data []byte, sums []chunk.Hash) error {
-	err := disk.WriteAt(p.file, data, p.cut.Offset(first))
+	err := p.writeAt(data, p.cut.Offset(first))
 	p.ahead.doubt()
 	if err == nil {
 		err = p.log.written(first, sums, int64(len(data)))
