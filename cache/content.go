@@ -36,11 +36,14 @@ func (c *Cache) ContentMap(b ref.Blob) (chunk.Map, error) {
 // mapOnItsWay is the map by which a blob is being fetched.
 func (c *Cache) mapOnItsWay(b ref.Blob) (chunk.Map, bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	var parts []*Partial
 	for p := range c.partials {
-		if p.entry.Blob.Xet != b.Xet || p.entry.Blob.ETag != b.ETag {
-			continue
+		if p.entry.Blob.Xet == b.Xet && p.entry.Blob.ETag == b.ETag {
+			parts = append(parts, p)
 		}
+	}
+	c.mu.Unlock()
+	for _, p := range parts {
 		p.mu.Lock()
 		m := p.cut
 		p.mu.Unlock()

@@ -37,11 +37,16 @@ func command(cmds []*cli.Command, globals []cli.Flag, args []string, front *[]st
 	}
 	flags, rest := split(cmd.Flags, globals, args[1:], wraps(cmd))
 	var own []string
-	for _, f := range flags {
+	for i := 0; i < len(flags); i++ {
+		f := flags[i]
 		if boolean(globals, f) && !boolean(cmd.Flags, f) {
 			*front = append(*front, f)
-		} else {
-			own = append(own, f)
+			continue
+		}
+		own = append(own, f)
+		if takesValue(cmd.Flags, f) && i+1 < len(flags) { // which may be called like a flag
+			i++
+			own = append(own, flags[i])
 		}
 	}
 	out := append([]string{args[0]}, own...)

@@ -26,6 +26,7 @@ func TestReorder(t *testing.T) {
 		{"a value is missing at the end", []string{"hffs", "get", "a/b", "f", "--local-dir"}, []string{"hffs", "get", "--local-dir"}},
 		{"a value is missing in front of a flag", []string{"hffs", "get", "a/b", "--local-dir", "--quiet", "f"}, []string{"hffs", "get", "--local-dir"}},
 		{"a value is missing in front of dashes", []string{"hffs", "get", "a/b", "--exclude", "--", "-f"}, []string{"hffs", "get", "--exclude"}},
+		{"a value called like the program's flag", []string{"hffs", "get", "a/b", "--revision", "v", "--exclude", "verbose"}, []string{"hffs", "get", "--revision", "v", "--exclude", "verbose", "--", "a/b"}},
 		{"a value that begins with dashes", []string{"hffs", "get", "a/b", "--exclude", "--odd"}, []string{"hffs", "get", "--exclude", "--odd", "--", "a/b"}},
 		{"nothing behind", []string{"hffs", "status"}, []string{"hffs", "status"}},
 		{"sub-command left alone", []string{"hffs", "debug", "hub", "--dir", "x", "y"}, []string{"hffs", "debug", "hub", "--dir", "x", "y"}},

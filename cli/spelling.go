@@ -23,10 +23,11 @@ type spelling struct {
 // https://huggingface.co/org/name/blob/main/config.json, and hf:// paths as fsspec has
 // them. Whatever it does not know stays as it is, to be refused as a repo's name.
 func spelled(arg string) spelling {
+	if path, ok := strings.CutPrefix(arg, "hf://"); ok {
+		return ofUnit(strings.Trim(path, "/"))
+	}
 	if _, path, ok := strings.Cut(arg, "://"); ok {
-		if !strings.HasPrefix(arg, "hf://") {
-			_, path, _ = strings.Cut(path, "/") // any host: mirrors have addresses as well
-		}
+		_, path, _ = strings.Cut(path, "/") // any host: mirrors have addresses as well
 		path, _, _ = strings.Cut(path, "?")
 		path, _, _ = strings.Cut(path, "#")
 		return ofPath(arg, strings.Trim(path, "/"))
@@ -46,7 +47,10 @@ func atRevision(name string) spelling {
 
 // withoutType takes the type off a repo's name, where it has one.
 func withoutType(name string) (rest, repoType string) {
-	kind, rest, _ := strings.Cut(name, "/")
+	kind, rest, more := strings.Cut(name, "/")
+	if !more {
+		return name, ""
+	}
 	switch kind {
 	case "model", "models", "dataset", "datasets", "space", "spaces":
 		return rest, strings.TrimSuffix(kind, "s")
@@ -54,7 +58,24 @@ func withoutType(name string) (rest, repoType string) {
 	return name, ""
 }
 
-// ofPath takes the path of an address apart.
+// ofUnit takes a path of fsspec apart: [type/]org/name[@revision][/file].
+func ofUnit(path string) (s spelling) {
+	path, repoType := withoutType(path)
+	parts := strings.SplitN(path, "/", 3)
+	s = atRevision(strings.Join(parts[:min(len(parts), 2)], "/"))
+	if s.repoType = repoType; len(parts) < 3 {
+		return s
+	}
+	s.file = parts[2]
+	if s.revision == "refs" { // which has more than one part itself: refs/pr/1, refs/convert/parquet
+		deeper := strings.SplitN(s.file, "/", 3)
+		s.revision = strings.Join(append([]string{"refs"}, deeper[:min(len(deeper), 2)]...), "/")
+		s.file = strings.Join(deeper[min(len(deeper), 2):], "/")
+	}
+	return s
+}
+
+// ofPath takes the path of a page's address apart.
 func ofPath(arg, path string) (s spelling) {
 	path, repoType := withoutType(path)
 	parts := strings.Split(path, "/")
@@ -64,11 +85,10 @@ func ofPath(arg, path string) (s spelling) {
 		}
 	}
 	name := min(len(parts), 2)
-	if at := slices.IndexFunc(parts, isView); at == 1 {
+	if len(parts) > 1 && isView(parts[1]) && (len(parts) < 3 || !isView(parts[2])) {
 		name = 1 // a repo of old, without an owner
 	}
-	s = atRevision(strings.Join(parts[:name], "/"))
-	s.repoType = repoType
+	s = spelling{repo: strings.Join(parts[:name], "/"), repoType: repoType}
 	rest := parts[name:]
 	switch {
 	case len(rest) == 0:
@@ -77,8 +97,6 @@ func ofPath(arg, path string) (s spelling) {
 		if rest[0] == "tree" && s.file != "" {
 			s.file += "/"
 		}
-	case strings.HasPrefix(arg, "hf://"):
-		s.file = strings.Join(rest, "/")
 	default:
 		s.repo = arg
 	}

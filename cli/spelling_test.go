@@ -29,6 +29,12 @@ func TestSpelled(t *testing.T) {
 		"https://huggingface.co/spaces/org/name/raw/main/app.py#L3":     {repo: "org/name", repoType: "space", revision: "main", file: "app.py"},
 		"https://huggingface.co/org/name/discussions/3":                 {repo: "https://huggingface.co/org/name/discussions/3"},
 		"hf://datasets/org/name@v1/data/*.parquet":                      {repo: "org/name", repoType: "dataset", revision: "v1", file: "data/*.parquet"},
+		"hf://datasets/org/name/raw/train.csv":                          {repo: "org/name", repoType: "dataset", file: "raw/train.csv"},
+		"hf://org/name/tree/x/y":                                        {repo: "org/name", file: "tree/x/y"},
+		"hf://org/name@refs/pr/3/f/g":                                   {repo: "org/name", revision: "refs/pr/3", file: "f/g"},
+		"hf://org/name@refs/convert/parquet":                            {repo: "org/name", revision: "refs/convert/parquet"},
+		"https://huggingface.co/org/raw/blob/main/x":                    {repo: "org/raw", revision: "main", file: "x"},
+		"datasets":               {repo: "datasets"},
 		"hf://org/name":          {repo: "org/name"},
 		"https://huggingface.co": {},
 	} {

@@ -182,6 +182,7 @@ func (b *bulletin) gather(pos int64) {
 	for {
 		b.mu.Lock()
 		urgent, moved := b.urgentLocked(pos), b.moved
+		pos = max(pos, b.base+int64(len(b.log))+1) // what was looked at need not be again
 		b.mu.Unlock()
 		if urgent {
 			time.Sleep(gather)

@@ -144,7 +144,7 @@ func (t *Transfer) askMap(ctx context.Context, e ref.Entry, peers []source.Sourc
 			case places <- struct{}{}:
 				defer func() { <-places }()
 				var err error
-				if m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrRefused) {
+				if m, err = t.mapFrom(ctx, e, mapper); errors.Is(err, source.ErrWrong) {
 					t.cfg.Log.Debug("a map is wrong", "source", p.Name(), "err", err)
 					accuse(lies, lie{p, fmt.Errorf("%s told a map of the file that the Hub's hash does not prove", p.Name())})
 				} else if err != nil {
@@ -179,7 +179,7 @@ func (t *Transfer) mapFrom(ctx context.Context, e ref.Entry, p source.ContentMap
 	if err == nil {
 		err = m.Verify(e.Blob.Xet, e.Blob.Size)
 		if err != nil {
-			err = fmt.Errorf("%w: %w", source.ErrRefused, err)
+			err = fmt.Errorf("%w: %w: %w", source.ErrRefused, source.ErrWrong, err)
 		}
 	}
 	if err != nil {

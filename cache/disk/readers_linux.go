@@ -76,12 +76,13 @@ func mapped(proc string, files map[inode]string) (path string, ok bool) {
 	}
 	lines := bufio.NewScanner(io.LimitReader(f, maxMaps))
 	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) < 6 {
-			continue
+		rest := lines.Text()
+		for range 4 { // address, rights, offset, device
+			_, rest, _ = strings.Cut(rest, " ")
 		}
-		ino, _ := strconv.ParseUint(words[4], 10, 64)
-		if path, ok = names[ino]; ok && filepath.Base(path) == filepath.Base(words[5]) {
+		number, name, _ := strings.Cut(rest, " ") // names may have blanks in them
+		ino, _ := strconv.ParseUint(number, 10, 64)
+		if path, ok = names[ino]; ok && filepath.Base(path) == filepath.Base(strings.TrimLeft(name, " ")) {
 			return path, true
 		}
 	}

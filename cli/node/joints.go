@@ -316,11 +316,12 @@ func (s store) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) {
 	if !s.mayHave(b.ETag) {
 		return chunk.Map{}, source.ErrGone
 	}
+	making, ok := s.engine.transfer.Making(b.ETag) // asked first: it ends once the map is there
 	m, err := s.cache.ContentMap(b)
 	if !errors.Is(err, cache.ErrNotFound) {
 		return m, err
 	}
-	if making, ok := s.engine.transfer.Making(b.ETag); ok {
+	if ok {
 		return m, making
 	}
 	select {

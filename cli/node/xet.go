@@ -189,7 +189,7 @@ func (e *engine) askMap(ctx context.Context, entry ref.Entry) (chunk.Map, bool) 
 		if err == nil {
 			return m, true
 		}
-		if errors.Is(err, source.ErrRefused) {
+		if errors.Is(err, source.ErrWrong) {
 			e.log.Warn("a peer told a wrong map", "file", entry, "source", h.Name, "err", err)
 			e.failed(h.Name, entry, err)
 		} else {

@@ -83,7 +83,7 @@ func (s *Source) ContentMap(ctx context.Context, b ref.Blob) (chunk.Map, error) 
 		return chunk.Map{}, err
 	}
 	if err := m.Verify(b.Xet, b.Size); err != nil {
-		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
+		return chunk.Map{}, fmt.Errorf("%s: %w: %w: %w", s.name, source.ErrRefused, source.ErrWrong, err)
 	}
 	return m, nil
 }

@@ -180,11 +180,29 @@ func (s *Source) getMap(ctx context.Context, path string, size int64) (chunk.Map
 	if resp.StatusCode != http.StatusOK {
 		return chunk.Map{}, s.refusal(resp)
 	}
-	m, err := chunk.DecodeMap(resp.Body, size)
+	body := &heard{from: resp.Body}
+	m, err := chunk.DecodeMap(body, size)
+	if err != nil && body.err != nil { // the line's fault, or ours, and not what was sent
+		return chunk.Map{}, fmt.Errorf("ask %s for a map: %w", s.name, plain(body.err))
+	}
 	if err != nil {
-		return chunk.Map{}, fmt.Errorf("%s: %w: %w", s.name, source.ErrRefused, err)
+		return chunk.Map{}, fmt.Errorf("%s: %w: %w: %w", s.name, source.ErrRefused, source.ErrWrong, err)
 	}
 	return m, nil
+}
+
+// heard remembers how reading broke off.
+type heard struct {
+	from io.Reader
+	err  error
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.from.Read(p)
+	if err != nil && err != io.EOF {
+		h.err = err
+	}
+	return n, err
 }
 
 // Having is how much of a blob a node has.

@@ -82,6 +82,8 @@ var (
 	ErrBusy = errors.New("busy")
 	// ErrRefused: the source will not serve us, whatever we ask for again.
 	ErrRefused = errors.New("refused")
+	// ErrWrong: what the source has told is not what the Hub's hash proves.
+	ErrWrong = errors.New("wrong")
 )
 
 // Making is the error of a [ContentMapper] that is working out the map it was asked
