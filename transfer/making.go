@@ -102,6 +102,9 @@ func (t *Transfer) await(ctx context.Context, e ref.Entry, mk *making, fellows [
 	defer stop()
 	w := &waiting{t: t, e: e, lies: lies, makers: map[string]*maker{}, answers: make(chan answer)}
 	w.ask(ctx, fellows...)
+	for len(mk.met) > 0 { // while this node looked around
+		w.ask(ctx, <-mk.met)
+	}
 	tick := time.NewTicker(makingPoll)
 	defer tick.Stop()
 	for w.ahead(time.Now(), mk) && ctx.Err() == nil {

@@ -108,3 +108,18 @@ func TestTurnsDifferFromBlobToBlob(t *testing.T) {
 	}
 	require.Len(t, first, 2)
 }
+
+// TestWhoHasGreetedIsAsked: a node that began a moment later makes itself known while this
+// one still looks around, and may go before it.
+func TestWhoHasGreetedIsAsked(t *testing.T) {
+	t.Parallel()
+	w := xetWorld(t)
+	tr := w.transfer()
+	tr.cfg.Node = "2222222222222222"
+	mk, end := tr.makes(w.entry.Blob.ETag)
+	defer end()
+	c := &colleague{teller: w.peer("desk"), id: "1", answers: []any{source.Making{Begun: true, Done: 1}, contentMap(t, w.content)}}
+	tr.Meet(w.entry.Blob.ETag, c)
+	_, told := tr.await(t.Context(), w.entry, mk, nil, make(chan lie, liesMost))
+	require.True(t, told)
+}
