@@ -47,7 +47,7 @@ func (c *Cache) mapOnItsWay(b ref.Blob) (chunk.Map, bool) {
 		p.mu.Lock()
 		m := p.cut
 		p.mu.Unlock()
-		if m.Step() == 0 && m.Len() > 0 {
+		if m.ByContent() {
 			return m, true
 		}
 	}

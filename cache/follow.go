@@ -100,7 +100,7 @@ func (p *Partial) settled(i int) bool {
 
 // byContent says that the blob is cut by a map whose root is its Xet hash; see
 // [Partial.Recut].
-func (p *Partial) byContent() bool { return p.cut.Step() == 0 && p.cut.Len() > 0 }
+func (p *Partial) byContent() bool { return p.cut.ByContent() }
 
 // proven says that the map proves the blob: its root is what the Hub itself stated
 // together with the etag.

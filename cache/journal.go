@@ -60,7 +60,7 @@ func journalHeader(m chunk.Map) []byte {
 // cutMark tells one content-defined map from another; 0 for fixed chunks. The
 // root of its tree stands for all of it.
 func cutMark(m chunk.Map) uint64 {
-	if m.Step() != 0 || m.Len() == 0 {
+	if !m.ByContent() {
 		return 0
 	}
 	root := m.FileHash()

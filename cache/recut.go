@@ -19,7 +19,7 @@ func (p *Partial) Recut(m chunk.Map) error {
 	if err := m.Verify(p.entry.Blob.Xet, p.entry.Blob.Size); err != nil {
 		return fmt.Errorf("cut %s by its content: %w", p.entry, err)
 	}
-	if p.cut.Step() == 0 && p.cut.Len() > 0 {
+	if p.byContent() {
 		return nil // it is cut so already: there is one such map only
 	}
 	p.putting.Lock() // whoever puts now comes too late

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -81,11 +82,13 @@ func crossingID(node string) crossing.ID {
 	if b, err := hex.DecodeString(node); err == nil && len(b) == 8 {
 		return crossing.ID(binary.BigEndian.Uint64(b))
 	}
-	h := uint64(14695981039346656037) // FNV-1a, for identities of another form
-	for i := range len(node) {
-		h = (h ^ uint64(node[i])) * 1099511628211
-	}
-	return crossing.ID(h)
+	return crossing.ID(hashed(node)) // identities of another form
+}
+
+func hashed(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return h.Sum64()
 }
 
 // owes tells whether this node has drawn something that no fellow has yet. It is for

@@ -147,7 +147,7 @@ func newFetch(t *Transfer, e ref.Entry, part *cache.Partial, b *board) *fetch {
 		layout = chunk.Fixed(m.Size(), m.Step(), nil)
 	}
 	f := &fetch{
-		t: t, entry: e, part: part, m: layout, board: b, proven: m.Step() == 0 && m.Len() > 0,
+		t: t, entry: e, part: part, m: layout, board: b, proven: m.ByContent(),
 		log:     t.cfg.Log.With("file", e),
 		plan:    plan.New(layout, have),
 		crowd:   &crowd{},

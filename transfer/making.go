@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"sync/atomic"
 	"time"
 
@@ -225,8 +224,4 @@ func (k *maker) waitedFor(now time.Time) bool {
 
 // turn is a node's place among those who want a blob: another one for each blob, so
 // that it is not always the same who works.
-func turn(e ref.Entry, node string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(string(e.Blob.ETag) + node))
-	return h.Sum64()
-}
+func turn(e ref.Entry, node string) uint64 { return hashed(string(e.Blob.ETag) + node) }

@@ -73,6 +73,9 @@ func (m Map) Size() int64 { return m.size }
 // whose chunks follow the content.
 func (m Map) Step() int64 { return m.length }
 
+// ByContent says that the map has chunks, and that they follow the content.
+func (m Map) ByContent() bool { return m.Step() == 0 && m.Len() > 0 }
+
 // Offset is where chunk i begins, in bytes; Offset(Len()) is Size().
 func (m Map) Offset(i int) int64 {
 	if m.length == 0 {
