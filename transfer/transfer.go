@@ -1,17 +1,18 @@
 // Package transfer brings files here. [Transfer.Get] is the ring's middle as
 // one function: resolve, find, locate, plan, fetch, verify, store.
 //
-// Read it in this order: transfer.go has Get and sees to it that many who want
-// one blob cause one fetch; resolve.go asks the Hub, else the swarm, what a file
-// is; content.go finds out of which chunks it is made; fetch.go is the owner of one
-// download, a single goroutine that holds the plan and takes reports; errand.go is
-// the worker that carries one span; crowd.go keeps the sources with their rates and
-// failures; judge.go says what becomes of them, lastresort.go when the Hub is asked;
-// hearsay.go weighs what peers say of the blob's chunks where the Hub has not said;
-// fellows.go is about those who fetch the same blob at the same time, bulletin.go
-// what they are told. open.go is for those who read a file while it comes, readers.go
-// what they may be given of it, and stream.go how they get it. many.go is for many files
-// at once, small.go for the small ones among them. record.go tells the log what was done.
+// Read it in this order: transfer.go has Get and sees to it that many who want one
+// blob cause one fetch; resolve.go asks the Hub, else the swarm, what a file is;
+// content.go finds out of which chunks it is made, making.go who does so where many
+// would; fetch.go is the owner of one download, a single goroutine that holds the plan
+// and takes reports; errand.go is the worker that carries one span; crowd.go keeps the
+// sources with their rates and failures; judge.go says what becomes of them,
+// lastresort.go when the Hub is asked; hearsay.go weighs what peers say of the blob's
+// chunks where the Hub has not said; fellows.go is about those who fetch the same blob
+// at the same time, bulletin.go what they are told. open.go is for those who read a
+// file while it comes, readers.go what they may be given of it, and stream.go how they
+// get it. many.go is for many files at once, small.go for the small ones among them.
+// record.go tells the log what was done.
 //
 // What is promised: nothing reaches the cache unless the whole blob has the hash
 // that the Hub stated; a source that sends wrong bytes is named and dropped, and
