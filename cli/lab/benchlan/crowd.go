@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -40,6 +41,11 @@ var swarmers = []swarmer{
 	{"the same, Hub in reach", func(p *party) (time.Duration, time.Duration) { return p.hffs(xetRepo, true) }},
 }
 
+// swarmers are those who take part.
+func (r *run) swarmers() []swarmer {
+	return slices.DeleteFunc(slices.Clone(swarmers), func(s swarmer) bool { return !r.who.MatchString(s.name) })
+}
+
 // party is a crowd at work.
 type party struct {
 	*run
@@ -63,7 +69,7 @@ func (r *run) playCrowd() {
 	p.prepare()
 	results := map[string][]outcome{}
 	for p.round = range r.rounds + 1 {
-		for _, s := range swarmers {
+		for _, s := range r.swarmers() {
 			o := p.once(s)
 			r.Logf("%s, round %d, %s: %.2f s, CPU %.2f s, %.3f copies", r.name, p.round, s.name, o.wall.Seconds(), o.cpu.Seconds(), o.copies)
 			if p.round > 0 {
@@ -189,9 +195,9 @@ func (p *party) print(w io.Writer, results map[string][]outcome) {
 	fmt.Fprintf(w, "\n%s, %d MiB, median of %d rounds\n", p.name, p.size>>20, p.rounds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "contender\tlast after s\t×\tof ideal ×\tcopies\tCPU s/GiB")
-	first := median(results[swarmers[0].name], func(o outcome) float64 { return o.wall.Seconds() })
+	first := median(results[p.swarmers()[0].name], func(o outcome) float64 { return o.wall.Seconds() })
 	ideal := float64(p.size) / p.crowd.ideal
-	for _, s := range swarmers {
+	for _, s := range p.swarmers() {
 		all := results[s.name]
 		wall := median(all, func(o outcome) float64 { return o.wall.Seconds() })
 		fetched := float64(p.size) * float64(len(p.fetchers)) / (1 << 30)

@@ -33,6 +33,7 @@ type options struct {
 	rounds int
 	dir    string
 	only   *regexp.Regexp
+	who    *regexp.Regexp
 }
 
 func main() {
@@ -42,8 +43,9 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "where files are written (default: a temporary folder)")
 	hffs := flag.String("hffs", "", "the hffs to measure (default: built from the source)")
 	only := flag.String("only", "", "measure only the figures whose names match")
+	who := flag.String("who", "", "let only the contenders of crowds run whose names match")
 	flag.Parse()
-	o.size, o.only = *size<<20, regexp.MustCompile(*only)
+	o.size, o.only, o.who = *size<<20, regexp.MustCompile(*only), regexp.MustCompile(*who)
 	if *hffs != "" {
 		os.Setenv("HFFS_BIN", absolute(*hffs))
 	}
