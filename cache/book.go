@@ -45,10 +45,23 @@ type book struct {
 	db  *bolt.DB
 	log *slog.Logger
 
-	mu      sync.Mutex // guards what follows, and is held while flushing
-	pending map[string]map[string][]byte
-	items   int
+	flushing sync.Mutex // held by whoever writes to db, which waits for the disk
+
+	mu      sync.Mutex // guards what follows; never held while the disk is waited for
+	pending values     // kept back
+	leaving values     // on their way to the disk
+	items   int        // in pending
 	bytes   int
+}
+
+// values are what is to be written, by bucket and key.
+type values map[string]map[string][]byte
+
+func (v values) put(bucket, key string, value []byte) {
+	if v[bucket] == nil {
+		v[bucket] = map[string][]byte{}
+	}
+	v[bucket][key] = value
 }
 
 const lockTimeout = 500 * time.Millisecond
@@ -72,11 +85,7 @@ func openBook(state string, log *slog.Logger) (*book, error) {
 	if err != nil {
 		return nil, asNotWritable(state, noSpaceForState(err, state))
 	}
-	b := &book{db: db, log: log, pending: map[string]map[string][]byte{}}
-	for _, name := range buckets {
-		b.pending[name] = map[string][]byte{}
-	}
-	return b, nil
+	return &book{db: db, log: log, pending: values{}}, nil
 }
 
 func openBolt(path string) (*bolt.DB, error) {
@@ -171,6 +180,9 @@ func noSpaceForState(err error, state string) error {
 func (b *book) get(bucket, key string) (value []byte) {
 	b.mu.Lock()
 	v, ok := b.pending[bucket][key]
+	if !ok {
+		v, ok = b.leaving[bucket][key]
+	}
 	b.mu.Unlock()
 	if ok {
 		return v
@@ -184,17 +196,21 @@ func (b *book) get(bucket, key string) (value []byte) {
 	return value
 }
 
-// put sets a value that must not be changed afterwards; nil deletes it.
+// put sets a value that must not be changed afterwards; nil deletes it. It does not wait
+// for the disk.
 func (b *book) put(bucket, key string, value []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pending[bucket][key] = value
+	b.pending.put(bucket, key, value)
 	b.items++
 	b.bytes += len(key) + len(value)
-	if b.items >= flushItems || b.bytes >= flushBytes {
-		if err := b.flushLocked(); err != nil {
-			b.log.Warn("cannot write the record of checked files", "error", err)
-		}
+	if (b.items >= flushItems || b.bytes >= flushBytes) && b.flushing.TryLock() {
+		go func() {
+			defer b.flushing.Unlock()
+			if err := b.flushLocked(); err != nil {
+				b.log.Warn("cannot write the record of checked files", "error", err)
+			}
+		}()
 	}
 }
 
@@ -222,30 +238,34 @@ func (b *book) ends(bucket string) (first, last string) {
 	return first, last
 }
 
+// flush writes what is kept back. What could not be written is forgotten too: it would
+// pile up, and all of it can be found out again.
 func (b *book) flush() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.flushing.Lock()
+	defer b.flushing.Unlock()
 	return b.flushLocked()
 }
 
+// flushLocked is for the holder of flushing.
 func (b *book) flushLocked() error {
-	if b.items == 0 {
+	b.mu.Lock()
+	b.leaving, b.pending = b.pending, values{}
+	b.items, b.bytes = 0, 0
+	b.mu.Unlock()
+	if len(b.leaving) == 0 {
 		return nil
 	}
 	err := b.db.Update(func(tx *bolt.Tx) error {
-		for bucket, values := range b.pending {
+		for bucket, values := range b.leaving {
 			if err := write(tx.Bucket([]byte(bucket)), values); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	// What could not be written is forgotten too: it would pile up, and all of
-	// it can be found out again.
-	for _, values := range b.pending {
-		clear(values)
-	}
-	b.items, b.bytes = 0, 0
+	b.mu.Lock()
+	b.leaving = nil
+	b.mu.Unlock()
 	return err
 }
 
