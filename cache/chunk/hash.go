@@ -58,8 +58,11 @@ func ParseHash(s string) (h Hash, err error) {
 }
 
 // Hasher hashes chunks one after the other without allocating. It is not for
-// concurrent use; it takes 11 KB, so keep one per worker.
-type Hasher struct{ h *blake3.Hasher }
+// concurrent use; it takes 28 KB, so keep one per worker.
+type Hasher struct {
+	h    *blake3.Hasher
+	wide *wide // nil where the processor is not made for it
+}
 
 // NewHasher returns a hasher ready for use.
 func NewHasher() *Hasher { return newHasher(dataKey) }
@@ -69,11 +72,18 @@ func newHasher(key []byte) *Hasher {
 	if err != nil {
 		panic(err) // only for a key of the wrong length
 	}
-	return &Hasher{h}
+	hasher := &Hasher{h: h}
+	if hasWide {
+		hasher.wide = newWide(key)
+	}
+	return hasher
 }
 
 // Sum is the hash of one whole chunk.
 func (h *Hasher) Sum(data []byte) Hash {
+	if h.wide != nil && len(data) >= wideFrom {
+		return h.wide.sum(data)
+	}
 	h.write(data)
 	return h.end()
 }
