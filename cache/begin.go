@@ -156,6 +156,9 @@ func (p *Partial) resume() error {
 	if err := p.log.start(p.cut); err != nil {
 		return err
 	}
+	if fi.Size() == 0 {
+		return nil // ext4 has a file that was ever cut to nothing written out when it is closed
+	}
 	return p.file.Truncate(0)
 }
 

@@ -118,6 +118,8 @@ type Config struct {
 	// LikeWindows has the rules of Windows for names hold: which there are, and that
 	// upper and lower case are one. On Windows they hold anyway; the disk decides.
 	LikeWindows bool
+	// Boot names this start of the machine; empty means what the system says.
+	Boot string
 	// Log is silent when nil.
 	Log *slog.Logger
 	// Rescan is how often the whole cache is looked through besides watching
@@ -153,6 +155,9 @@ func (cfg Config) fill() (Config, error) {
 	if cfg.Rescan <= 0 {
 		cfg.Rescan = time.Minute
 	}
+	if cfg.Boot == "" {
+		cfg.Boot = disk.Boot()
+	}
 	return cfg, checkState(cfg.Dir, cfg.State)
 }
 
@@ -170,17 +175,21 @@ type Cache struct {
 	listed     fifo
 	infos      fifo
 	noSymlinks func() bool
+	boot       string        // names this start of the machine; see durable.go
 	windows    bool          // its rules for names hold
 	locked     bool          // when it was opened, nothing could be written into it
 	changes    chan struct{} // holdings differ from what was last read
 	work       chan struct{} // the queue got something
 	learn      chan struct{} // blobs may have come or gone
+	named      chan struct{} // volatile got something
 
 	mu       sync.Mutex // guards what follows
 	shelves  map[string]*shelf
 	notes    map[string]int // how often we added a name to a shelf
 	names    map[ref.Repo]*sync.RWMutex
 	checked  map[string]record
+	volatile map[string]bool              // checked files that may not be on the disk yet
+	torn     map[string]record            // what was volatile when the machine went down
 	places   map[ref.ETag]map[string]bool // checked files by content
 	partials map[*Partial]bool
 	fetched  time.Time // when a fetch last ended
@@ -206,13 +215,16 @@ func Open(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
 	c := &Cache{
-		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b, windows: cfg.LikeWindows || disk.LikeWindows, locked: locked,
+		dir: cfg.Dir, log: cfg.Log, rescan: cfg.Rescan, book: b, boot: cfg.Boot, windows: cfg.LikeWindows || disk.LikeWindows, locked: locked,
 		changes:  make(chan struct{}, 1),
 		work:     make(chan struct{}, 1),
 		learn:    make(chan struct{}, 1),
+		named:    make(chan struct{}, 1),
 		shelves:  map[string]*shelf{},
 		notes:    map[string]int{},
 		checked:  map[string]record{},
+		volatile: map[string]bool{},
+		torn:     map[string]record{},
 		places:   map[ref.ETag]map[string]bool{},
 		partials: map[*Partial]bool{},
 		queue:    newQueue(),

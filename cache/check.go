@@ -68,9 +68,9 @@ func (c *Cache) checkBytes(ctx context.Context, f *os.File, rel string, etag ref
 	if disk.StampOf(fi) != stamp {
 		return ErrChanged
 	}
-	r := record{stamp, sum, false}
+	r := record{stamp: stamp, etag: sum}
 	if etag != "" && sum != etag {
-		r = record{stamp, etag, true}
+		r = record{stamp: stamp, etag: etag, bad: true}
 		c.log.Debug("content is not what its name says; it is not shared", "path", c.abs(rel), "want", etag, "got", sum)
 	}
 	c.keep(rel, r, hashes)

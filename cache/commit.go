@@ -15,13 +15,13 @@ import (
 // Commit ends the fetch: when every chunk is there and the whole hashes to what
 // the Hub said, the file gets its final name, and its path is returned. Bytes
 // with any other hash are ErrMismatch, missing ones ErrIncomplete, and both
-// leave the partial open, for the caller to mend or discard. The bytes are on
-// disk for good before they are named.
+// leave the partial open, for the caller to mend or discard. The bytes may still be on
+// their way to the disk; see durable.go.
 func (p *Partial) Commit(ctx context.Context) (string, error) {
 	if err := p.finish(ctx); err != nil {
 		return "", fmt.Errorf("commit %s: %w", p.entry, err)
 	}
-	if err := p.file.Sync(); err != nil {
+	if err := p.c.syncFirst(p.file); err != nil {
 		return "", fmt.Errorf("commit %s: %w", p.entry, p.c.diskError(err, 0))
 	}
 	if err := p.seal(); err != nil {
@@ -117,6 +117,6 @@ func (p *Partial) rename() (named bool, err error) {
 	p.mu.Lock()
 	sums := append([]chunk.Hash{}, p.sums...)
 	p.mu.Unlock()
-	p.c.keep(p.rel(), record{stamp: disk.StampOf(fi), etag: p.entry.Blob.ETag}, sums)
+	p.c.keep(p.rel(), record{stamp: disk.StampOf(fi), etag: p.entry.Blob.ETag, boot: p.c.boot}, sums)
 	return true, nil
 }

@@ -139,8 +139,9 @@ func FuzzReadJournal(f *testing.F) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(record{disk.Stamp{Size: 1, ModNs: 2, ChangeNs: 3, Inode: 4}, lfs("", nil).Blob.ETag, true}.encode())
-	f.Add(record{disk.Stamp{}, regular("", nil).Blob.ETag, false}.encode())
+	f.Add(record{disk.Stamp{Size: 1, ModNs: 2, ChangeNs: 3, Inode: 4}, lfs("", nil).Blob.ETag, true, ""}.encode())
+	f.Add(record{disk.Stamp{Size: 1}, lfs("", nil).Blob.ETag, false, "this start"}.encode())
+	f.Add(record{disk.Stamp{}, regular("", nil).Blob.ETag, false, ""}.encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, err := decodeRecord(data); err == nil {
 			again, err := decodeRecord(r.encode())

@@ -213,10 +213,11 @@ func (c *Cache) recordAs(rel string, etag ref.ETag) error {
 	for other := range c.places[etag] {
 		r, now := c.checked[other], c.stampOf(other)
 		if now.Inode == stamp.Inode && now.Inode == r.stamp.Inode && now.Size == r.stamp.Size && now.ModNs == r.stamp.ModNs {
-			c.setRecordLocked(other, record{stamp: now, etag: etag})
+			r.stamp = now
+			c.setRecordLocked(other, r)
 		}
 	}
-	c.setRecordLocked(rel, record{stamp: stamp, etag: etag})
+	c.setRecordLocked(rel, record{stamp: stamp, etag: etag, boot: c.boot})
 	return nil
 }
 
@@ -237,7 +238,7 @@ func (c *Cache) copyFile(ctx context.Context, root *os.Root, b ref.Blob, from, t
 		err = fmt.Errorf("copy %s: %w", c.abs(from), ErrChanged)
 	}
 	if err == nil {
-		err = dst.Sync()
+		err = c.syncFirst(dst)
 	}
 	return errors.Join(err, dst.Close())
 }

@@ -16,15 +16,19 @@ type record struct {
 	stamp disk.Stamp
 	etag  ref.ETag
 	bad   bool
+	// boot is the start of the machine that the record holds for: the file may not be
+	// on the disk yet. Empty: it holds for good.
+	boot string
 }
 
 // recordVersion is the first byte of an encoded record; records of any other
 // version are ignored, and their files hashed again.
-const recordVersion = 1
+const recordVersion = 2
 
 var errBadRecord = errors.New("not a record")
 
-// encode: version, bad, four times 8 bytes little-endian, etag as text.
+// encode: version, bad, four times 8 bytes little-endian, etag as text, and where there
+// is a boot, a space and that.
 func (r record) encode() []byte {
 	b := []byte{recordVersion, 0}
 	if r.bad {
@@ -33,7 +37,11 @@ func (r record) encode() []byte {
 	for _, n := range []uint64{uint64(r.stamp.Size), uint64(r.stamp.ModNs), uint64(r.stamp.ChangeNs), r.stamp.Inode} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return append(b, r.etag...)
+	b = append(b, r.etag...)
+	if r.boot != "" {
+		b = append(append(b, ' '), r.boot...)
+	}
+	return b
 }
 
 func decodeRecord(b []byte) (record, error) {
@@ -41,20 +49,27 @@ func decodeRecord(b []byte) (record, error) {
 		return record{}, errBadRecord
 	}
 	n := func(i int) uint64 { return binary.LittleEndian.Uint64(b[2+8*i:]) }
-	etag, err := ref.ParseETag(string(b[2+4*8:]))
+	name, boot, _ := strings.Cut(string(b[2+4*8:]), " ")
+	etag, err := ref.ParseETag(name)
 	if err != nil {
 		return record{}, err
 	}
 	stamp := disk.Stamp{Size: int64(n(0)), ModNs: int64(n(1)), ChangeNs: int64(n(2)), Inode: n(3)}
-	return record{stamp, etag, b[1] == 1}, ref.CheckSize(stamp.Size)
+	return record{stamp, etag, b[1] == 1, boot}, ref.CheckSize(stamp.Size)
 }
 
-// loadRecords reads into memory what was checked in earlier runs.
+// loadRecords reads into memory what was checked in earlier runs. Files that may not have
+// been on the disk when the machine went down are left for [Cache.recover].
 func (c *Cache) loadRecords() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.book.each(bucketChecked, func(rel string, value []byte) {
-		if r, err := decodeRecord(value); err == nil {
+		r, err := decodeRecord(value)
+		switch {
+		case err != nil:
+		case r.boot != "" && r.boot != c.boot:
+			c.torn[rel] = r
+		default:
 			c.indexLocked(rel, r)
 		}
 	})
@@ -62,6 +77,9 @@ func (c *Cache) loadRecords() error {
 
 func (c *Cache) indexLocked(rel string, r record) {
 	c.checked[rel] = r
+	if r.boot != "" {
+		c.volatile[rel] = true
+	}
 	if r.bad {
 		return
 	}
@@ -78,6 +96,12 @@ func (c *Cache) setRecordLocked(rel string, r record) {
 	}
 	c.unindexLocked(rel)
 	c.indexLocked(rel, r)
+	if r.boot != "" {
+		select {
+		case c.named <- struct{}{}:
+		default:
+		}
+	}
 	c.book.put(bucketChecked, rel, r.encode())
 	c.staleLocked(rel)
 }
@@ -99,6 +123,7 @@ func (c *Cache) dropRecordLocked(rel string) {
 func (c *Cache) unindexLocked(rel string) (etag ref.ETag, gone bool) {
 	old, ok := c.checked[rel]
 	delete(c.checked, rel)
+	delete(c.volatile, rel)
 	if !ok || old.bad {
 		return "", false
 	}

@@ -330,16 +330,18 @@ func (c *Cache) unlink(rel string, remove func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	etag := c.checked[rel].etag
-	before := map[string]disk.Stamp{}
+	before := map[string]record{}
 	for other := range c.places[etag] {
-		if now := c.stampOf(other); now == c.checked[other].stamp {
-			before[other] = now
+		if r := c.checked[other]; c.stampOf(other) == r.stamp {
+			before[other] = r
 		}
 	}
 	err := remove()
-	for other, was := range before {
-		if now := c.stampOf(other); now.Inode == was.Inode && now.Size == was.Size && now.ModNs == was.ModNs {
-			c.setRecordLocked(other, record{stamp: now, etag: etag})
+	for other, r := range before {
+		was, now := r.stamp, c.stampOf(other)
+		if now.Inode == was.Inode && now.Size == was.Size && now.ModNs == was.ModNs {
+			r.stamp = now
+			c.setRecordLocked(other, r)
 		}
 	}
 	return err

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"io/fs"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +20,14 @@ func StampOf(fi fs.FileInfo) Stamp {
 	return s
 }
 
-// WriteBehind does nothing here: the system has no such wish to express.
-func WriteBehind(*os.File, int64, int64) {}
+// Boot names this start of the machine.
+func Boot() string {
+	id, err := unix.Sysctl("kern.bootsessionuuid")
+	if err != nil {
+		return ""
+	}
+	return id
+}
 
 // stepBack puts the calling thread into the system's background, which slows its
 // use of processor and disk alike. It is only a wish, so faults do not matter.
