@@ -87,21 +87,24 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// rarest finds what to ask a source for in a crowd.
+// rarest finds what to ask a source for in a crowd. Of a cell that the source is still
+// getting it could bring a piece only, and what is left would cost a request of its own;
+// so such cells come after those that it has whole: most are a moment later.
 func (p *Plan) rarest(s *sourceState) (chunk.Span, bool) {
 	g := p.grid
-	best, first := -1, 0
+	best, first, whole := -1, 0, false
 	for w, word := range g.some {
 		if s.cells != nil {
 			word &= s.cells[w]
 		}
 		for ; word != 0; word &= word - 1 {
 			cell := w*64 + bits.TrailingZeros64(word)
-			if best >= 0 && (s.origin || !g.rarer(cell, best)) {
+			all := s.held == nil || s.held[cell] == g.first[cell+1]-g.first[cell]
+			if best >= 0 && (s.origin || whole && !all || whole == all && !g.rarer(cell, best)) {
 				continue
 			}
 			if i := p.firstOpen(s, cell); i >= 0 {
-				best, first = cell, i
+				best, first, whole = cell, i, all
 			}
 		}
 	}
