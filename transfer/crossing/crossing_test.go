@@ -466,8 +466,8 @@ func TestWatch(t *testing.T) {
 func TestGrid(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int64]int64{
-		0: 256 << 10, 1: 256 << 10, 32 << 20: 256 << 10, 64 << 20: 256 << 10,
-		65 << 20: 512 << 10, 512 << 20: 2 << 20, 2 << 30: 8 << 20, 1 << 40: 8 << 20,
+		0: 256 << 10, 1: 256 << 10, 64 << 20: 256 << 10, 128 << 20: 256 << 10,
+		129 << 20: 512 << 10, 1 << 30: 2 << 20, 4 << 30: 8 << 20, 1 << 40: 8 << 20,
 	} {
 		require.Equal(t, want, CellBytes(size), "%d bytes", size)
 	}

@@ -9,13 +9,13 @@ import (
 // Bounds of a grid. Cells are small enough that a crowd has many to divide, and
 // large enough that one request for one cell is worth it.
 const (
-	cellsAimed = 256
+	cellsAimed = 512
 	minCell    = 256 << 10
 	maxCell    = 8 << 20
 )
 
 // CellBytes is how long the cells of a blob of the given size (bytes) are: a
-// power of two, so that there are about 256, from 256 KiB up to 8 MiB.
+// power of two, so that there are about 512, from 256 KiB up to 8 MiB.
 func CellBytes(size int64) int64 {
 	cell := int64(1) << bits.Len64(uint64(max(size-1, 0)/cellsAimed))
 	return min(max(cell, minCell), maxCell)

@@ -19,7 +19,9 @@ import (
 const (
 	// crowdTarget is to a fellow what Target is to others: others wait to hand on
 	// what a task brings.
-	crowdTarget = 0.1
+	crowdTarget = 0.25
+	// common is how many fellows have a cell that needs no care any more.
+	common = 3
 	// crowdMost is how many seconds a task within one cell may take.
 	crowdMost = 2
 	// In a crowd everybody's rate swings. So a chunk in flight is asked for again
@@ -99,7 +101,7 @@ func (p *Plan) rarest(s *sourceState) (chunk.Span, bool) {
 		}
 		for ; word != 0; word &= word - 1 {
 			cell := w*64 + bits.TrailingZeros64(word)
-			all := s.held == nil || s.held[cell] == g.first[cell+1]-g.first[cell]
+			all := g.whole(s, cell)
 			if best >= 0 && (s.origin || whole && !all || whole == all && !g.rarer(cell, best)) {
 				continue
 			}
@@ -115,7 +117,7 @@ func (p *Plan) rarest(s *sourceState) (chunk.Span, bool) {
 		return p.run(s, first, p.have.Len(), p.length(s, first)), true
 	}
 	want := p.crowdLength(s)
-	return p.run(s, first, g.asRare(best, first, want, p.m), want), true
+	return p.run(s, first, g.further(s, best, first, want, p.m), want), true
 }
 
 func (g *grid) rarer(a, b int) bool {
@@ -146,13 +148,20 @@ func (p *Plan) crowdLength(s *sourceState) int64 {
 	return max(long, min(cell, max(minBytes, int64(s.rate*crowdMost))))
 }
 
-// asRare is the end of the run of cells behind a cell that are as rare.
-func (g *grid) asRare(cell, first int, want int64, m chunk.Map) int {
+// further is the end of the run of cells behind a cell that go along with it: those that
+// are as rare, and where it is common anyway, all that the source has whole.
+func (g *grid) further(s *sourceState, cell, first int, want int64, m chunk.Map) int {
 	end := cell + 1
-	for end < len(g.open) && g.fellows[end] <= g.fellows[cell] && m.Offset(g.first[end])-m.Offset(first) < want {
+	for end < len(g.open) && m.Offset(g.first[end])-m.Offset(first) < want &&
+		(g.fellows[end] <= g.fellows[cell] || g.fellows[cell] >= common && g.whole(s, end)) {
 		end++
 	}
 	return g.first[end]
+}
+
+// whole tells that a source has all of a cell.
+func (g *grid) whole(s *sourceState, cell int) bool {
+	return s.held == nil || s.held[cell] == g.first[cell+1]-g.first[cell]
 }
 
 // last tells whether so little is missing that chunks in flight may be asked for

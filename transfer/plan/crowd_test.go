@@ -299,3 +299,31 @@ func recount(t *testing.T, p *Plan) {
 	}
 	require.True(t, slices.Equal(fellows, p.grid.fellows), "fellows are miscounted")
 }
+
+// TestCommonCellsGoAlong has requests to a fast fellow longer than a cell: with cells as
+// rare, and with any that it has whole where the first is common anyway.
+func TestCommonCellsGoAlong(t *testing.T) {
+	t.Parallel()
+	first := func(fellows int) chunk.Span {
+		p := crowded(12, 1)
+		for id := 1; id <= fellows; id++ {
+			p.Add(id, chunk.NewHave(12))
+			p.Gain(id, span(0, 4))
+		}
+		p.Add(9, chunk.NewHave(12)) // makes cells 1 and 2 less rare than cell 0
+		for id := 1; id <= fellows; id++ {
+			p.Gain(id, span(4, 8))
+		}
+		p.Gain(9, span(4, 12))
+		p.Gain(1, span(8, 10)) // a piece
+		for id := 2; id <= fellows; id++ {
+			p.Gain(id, span(8, 12))
+		}
+		p.Rate(1, 100*cell)
+		a, _, ok := p.Next(1)
+		require.True(t, ok)
+		return a.Span
+	}
+	require.Equal(t, span(0, 4), first(common-1), "what few have is not sent twice")
+	require.Equal(t, span(0, 8), first(common), "whole ones, and no piece")
+}
