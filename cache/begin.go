@@ -121,7 +121,10 @@ func (p *Partial) open() error {
 	if need := size - p.written().bytes(); need > free {
 		return &SpaceError{Need: need, Free: free, Dir: p.root.Name()}
 	}
-	return p.file.Truncate(size)
+	if err := p.file.Truncate(size); err != nil {
+		return err
+	}
+	return p.expect()
 }
 
 func (p *Partial) openFiles() (err error) {

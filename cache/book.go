@@ -196,9 +196,20 @@ func (b *book) get(bucket, key string) (value []byte) {
 	return value
 }
 
-// put sets a value that must not be changed afterwards; nil deletes it. It does not wait
-// for the disk.
+// put sets a value that must not be changed afterwards; nil deletes it. It waits for the
+// disk only where that is far behind.
 func (b *book) put(bucket, key string, value []byte) {
+	if b.add(bucket, key, value) {
+		if err := b.flush(); err != nil {
+			b.log.Warn("cannot write the record of checked files", "error", err)
+		}
+	}
+}
+
+// behind is how many times as much as is written at once may be kept back meanwhile.
+const behind = 8
+
+func (b *book) add(bucket, key string, value []byte) (tooMuch bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending.put(bucket, key, value)
@@ -212,6 +223,7 @@ func (b *book) put(bucket, key string, value []byte) {
 			}
 		}()
 	}
+	return b.items >= behind*flushItems || b.bytes >= behind*flushBytes
 }
 
 // each visits what is on disk, leaving out what is pending; it is for reading
@@ -256,8 +268,8 @@ func (b *book) flushLocked() error {
 		return nil
 	}
 	err := b.db.Update(func(tx *bolt.Tx) error {
-		for bucket, values := range b.leaving {
-			if err := write(tx.Bucket([]byte(bucket)), values); err != nil {
+		for bucket, all := range b.leaving {
+			if err := write(tx.Bucket([]byte(bucket)), all); err != nil {
 				return err
 			}
 		}

@@ -32,7 +32,7 @@
 //
 // Read on in this order: layout.go (names on disk), check.go (what counts as
 // checked), find.go and link.go, begin.go and partial.go with journal.go and
-// follow.go, commit.go, then holdings.go, scan.go and run.go for what is shared,
+// follow.go, commit.go and durable.go, then holdings.go, scan.go and run.go for what is shared,
 // stored.go for what lies here unchecked, remove.go and busy.go for what goes again,
 // content.go and indexing.go for what it is made of, recut.go and ahead.go for a
 // fetch that goes by that, and relatives.go for blobs that may share some of it.
@@ -118,7 +118,9 @@ type Config struct {
 	// LikeWindows has the rules of Windows for names hold: which there are, and that
 	// upper and lower case are one. On Windows they hold anyway; the disk decides.
 	LikeWindows bool
-	// Boot names this start of the machine; empty means what the system says.
+	// Boot names this start of the machine ([disk.Boot]). With it, a fetched file is named
+	// before the disk has it, and [Cache.Run] has it written out afterwards; see
+	// durable.go. Without, Commit waits for the disk.
 	Boot string
 	// Log is silent when nil.
 	Log *slog.Logger
@@ -154,9 +156,6 @@ func (cfg Config) fill() (Config, error) {
 	}
 	if cfg.Rescan <= 0 {
 		cfg.Rescan = time.Minute
-	}
-	if cfg.Boot == "" {
-		cfg.Boot = disk.Boot()
 	}
 	return cfg, checkState(cfg.Dir, cfg.State)
 }

@@ -68,7 +68,7 @@ func (c *Cache) checkBytes(ctx context.Context, f *os.File, rel string, etag ref
 	if disk.StampOf(fi) != stamp {
 		return ErrChanged
 	}
-	r := record{stamp: stamp, etag: sum}
+	r := record{stamp: stamp, etag: sum, boot: c.boot}
 	if etag != "" && sum != etag {
 		r = record{stamp: stamp, etag: etag, bad: true}
 		c.log.Debug("content is not what its name says; it is not shared", "path", c.abs(rel), "want", etag, "got", sum)

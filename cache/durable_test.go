@@ -3,7 +3,9 @@ package cache
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,13 +46,50 @@ func TestRecordHoldsForThisStartOnly(t *testing.T) {
 	require.True(t, recorded(c, small))
 	c = reopen(t, c, "tuesday")
 	require.False(t, recorded(c, e), "the file may be torn")
-	require.False(t, recorded(c, small))
+	require.True(t, recorded(c, small), "small files are waited for")
 	_, err := c.Find(t.Context(), e)
 	require.NoError(t, err, "it is not")
+	require.True(t, recorded(c, e))
 	c = reopen(t, c, "wednesday")
-	require.True(t, recorded(c, e), "what was read after a start is on the disk")
-	require.False(t, recorded(c, small))
+	require.False(t, recorded(c, e), "reading it has not put it on the disk")
 	require.NoError(t, c.Close())
+}
+
+func TestWithoutARunTheDiskIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	content := bytesOf(1, fiveChunks)
+	e := lfs("model.bin", content)
+	c := open(t, inBoot(""))
+	fetch(t, c, e, content)
+	c = reopen(t, c, "tuesday")
+	require.True(t, recorded(c, e))
+	require.NoError(t, c.Close())
+}
+
+// TestNameMayOutliveItsRecord has the power cut right after a name was given: the disk has
+// that, but neither the bytes nor the record.
+func TestNameMayOutliveItsRecord(t *testing.T) {
+	t.Parallel()
+	content := bytesOf(1, fiveChunks)
+	e := lfs("model.bin", content)
+	c := open(t, inBoot("monday"))
+	p := begin(t, c, e)
+	fill(t, p, content)
+	_, err := p.file.WriteAt(make([]byte, 4096), 8192)
+	require.NoError(t, err)
+	blob := c.abs(p.rel())
+	require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o755))
+	require.NoError(t, os.Rename(partFile(c, e, partSuffix), blob))
+	require.NoError(t, p.Close())
+
+	c = reopen(t, c, "monday")
+	require.False(t, recorded(c, e))
+	require.Empty(t, c.tornFiles())
+	c = reopen(t, c, "tuesday")
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	require.NoError(t, c.recoverTorn(t.Context()))
+	require.NoFileExists(t, blob)
+	require.Empty(t, c.tornFiles())
 }
 
 func TestRunWritesOutWhatWasNamed(t *testing.T) {
@@ -62,7 +101,7 @@ func TestRunWritesOutWhatWasNamed(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
-	waitFor(t, c, "written out", func() bool { return len(c.volatileFiles()) == 0 })
+	require.Eventually(t, func() bool { return len(c.volatileFiles()) == 0 }, 20*time.Second, 10*time.Millisecond, "never written out")
 	stop()
 	require.NoError(t, <-ended)
 	c = reopen(t, c, "tuesday")
@@ -78,11 +117,14 @@ func TestTornFileIsRemoved(t *testing.T) {
 	c := open(t, inBoot("monday"))
 	path := fetch(t, c, torn, content)
 	fetch(t, c, whole, content[1:])
+	fi, err := os.Stat(path)
+	require.NoError(t, err)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	require.NoError(t, err)
 	_, err = f.WriteAt(make([]byte, 4096), 8192)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
+	require.NoError(t, os.Chtimes(path, fi.ModTime(), fi.ModTime()))
 
 	c = reopen(t, c, "tuesday")
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -92,6 +134,21 @@ func TestTornFileIsRemoved(t *testing.T) {
 	_, err = c.Find(t.Context(), torn)
 	require.ErrorIs(t, err, ErrNotFound)
 	require.Equal(t, path, fetch(t, c, torn, content))
+}
+
+// TestEditedFileStays is the same with a file that somebody has written to by its name.
+func TestEditedFileStays(t *testing.T) {
+	t.Parallel()
+	content := bytesOf(1, fiveChunks)
+	e := lfs("notes.txt", content)
+	c := open(t, inBoot("monday"))
+	path := fetch(t, c, e, content)
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o644))
+
+	c = reopen(t, c, "tuesday")
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	require.NoError(t, c.recoverTorn(t.Context()))
+	require.Equal(t, "mine", read(t, path))
 }
 
 // TestWrongFileOfOthersStays is the same with a file that somebody else put there since.
@@ -107,7 +164,7 @@ func TestWrongFileOfOthersStays(t *testing.T) {
 
 	c = reopen(t, c, "tuesday")
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	require.NoError(t, c.recover(t.Context()))
+	require.NoError(t, c.recoverTorn(t.Context()))
 	require.FileExists(t, c.abs(rel))
 	require.Empty(t, c.tornFiles())
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"hffs/cache/chunk"
+	"hffs/cache/disk"
 )
 
 // DroppedError says that chunks from an interrupted fetch are not what they
@@ -18,6 +19,10 @@ func (e *DroppedError) Error() string {
 	return fmt.Sprintf("%d chunks of an earlier fetch were damaged on disk", len(e.Chunks))
 }
 
+// writeBehind is how much is hashed before the system is asked to write it out, in bytes,
+// where the end will wait for the disk.
+const writeBehind = 8 << 20
+
 // Unwrap makes it a case of ErrIncomplete.
 func (e *DroppedError) Unwrap() error { return ErrIncomplete }
 
@@ -27,6 +32,7 @@ type follower struct {
 	turn int // as Partial.turn; another one means to begin anew
 	buf  []byte
 	each *chunk.Hasher
+	out  int64 // up to where the system was asked to write
 }
 
 // HashAlong computes the blob's content hash while chunks arrive, unless each of them
@@ -71,6 +77,10 @@ func (p *Partial) hashRest(ctx context.Context) error {
 			}
 			_, _ = f.hash.Write(data)
 		}
+		if end := p.cut.Offset(i + 1); p.c.boot == "" && end-f.out >= writeBehind {
+			disk.WriteBehind(p.file, f.out, end-f.out)
+			f.out = end
+		}
 		p.hashedOne()
 	}
 }
@@ -104,7 +114,7 @@ func (p *Partial) nextToHash(ctx context.Context) (int, error) {
 		p.mu.Lock()
 		if f.hash == nil || f.turn != p.turn {
 			f.hash, f.turn = p.entry.Blob.ETag.NewHash(p.cut.Size()), p.turn
-			p.hashed = 0
+			p.hashed, f.out = 0, 0
 		}
 		i, ended, moved := p.hashed, p.ended, p.movedLocked()
 		ready := i == p.cut.Len() || p.have.Has(i)

@@ -238,7 +238,7 @@ func (c *Cache) copyFile(ctx context.Context, root *os.Root, b ref.Blob, from, t
 		err = fmt.Errorf("copy %s: %w", c.abs(from), ErrChanged)
 	}
 	if err == nil {
-		err = c.syncFirst(dst)
+		err = dst.Sync()
 	}
 	return errors.Join(err, dst.Close())
 }

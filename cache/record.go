@@ -23,7 +23,7 @@ type record struct {
 
 // recordVersion is the first byte of an encoded record; records of any other
 // version are ignored, and their files hashed again.
-const recordVersion = 2
+const recordVersion = 1
 
 var errBadRecord = errors.New("not a record")
 
@@ -59,7 +59,7 @@ func decodeRecord(b []byte) (record, error) {
 }
 
 // loadRecords reads into memory what was checked in earlier runs. Files that may not have
-// been on the disk when the machine went down are left for [Cache.recover].
+// been on the disk when the machine went down are left for recoverTorn.
 func (c *Cache) loadRecords() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +67,11 @@ func (c *Cache) loadRecords() error {
 		r, err := decodeRecord(value)
 		switch {
 		case err != nil:
-		case r.boot != "" && r.boot != c.boot:
+		case r.boot == "":
+			c.indexLocked(rel, r)
+		case r.boot != c.boot:
 			c.torn[rel] = r
+		case r.stamp.ModNs == 0: // of a fetch that was not ended; see expect
 		default:
 			c.indexLocked(rel, r)
 		}

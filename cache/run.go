@@ -23,14 +23,16 @@ const (
 )
 
 // Run keeps Holdings true until ctx ends: it looks through the cache, watches
-// it, hashes what it finds, one file at a time, removes what fetches that nobody
-// resumed left behind, and learns what the blobs are made of.
+// it, hashes what it finds, one file at a time, writes out what was fetched, removes what
+// power cuts and fetches that nobody resumed left behind, and learns what the blobs are
+// made of.
 func (c *Cache) Run(ctx context.Context) error {
 	c.removeLeftovers(time.Now().Add(-keepLeftovers))
 	c.emptyTrash()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.watch(ctx) })
-	g.Go(func() error { return errors.Join(c.recover(ctx), c.hashAll(ctx)) })
+	g.Go(func() error { return c.recoverTorn(ctx) })
+	g.Go(func() error { return c.hashAll(ctx) })
 	g.Go(func() error { return c.syncAll(ctx) })
 	g.Go(func() error { return c.flushAll(ctx) })
 	g.Go(func() error { return c.indexAll(ctx) })

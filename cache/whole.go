@@ -24,8 +24,9 @@ type Whole struct {
 // cache, each under its name; it returns their paths, and for each what went wrong.
 //
 // It is [Cache.Begin] to [Partial.Commit] for what needs neither journal nor lock,
-// and for many at once: where bytes must be on the disk before they are named, all files
-// are written before the first is waited for.
+// and for many at once: the bytes are on disk for good before they are named, but all
+// files are written before the first is waited for, so that a disk has one errand for
+// all of them instead of one for each.
 func (c *Cache) KeepWhole(ctx context.Context, repo ref.Repo, all []Whole) (paths []string, errs []error) {
 	defer c.naming(repo)()
 	paths, errs = make([]string, len(all)), make([]error, len(all))
@@ -41,11 +42,13 @@ func (c *Cache) KeepWhole(ctx context.Context, repo ref.Repo, all []Whole) (path
 	made := map[string]bool{}   // folders
 	files := make([]*wholeFile, len(all))
 	for i, w := range all {
-		files[i], errs[i] = c.newWhole(ctx, root, w)
+		if files[i], errs[i] = c.newWhole(ctx, root, w); errs[i] == nil {
+			disk.WriteBehind(files[i].file, 0, w.Entry.Blob.Size)
+		}
 	}
 	for i, f := range files {
 		if errs[i] == nil {
-			errs[i] = c.syncFirst(f.file)
+			errs[i] = f.file.Sync()
 		}
 	}
 	for i, f := range files {
@@ -120,7 +123,7 @@ func CheckWhole(b ref.Blob, data []byte) error {
 	return nil
 }
 
-// name gives a blob its names, and records it as checked.
+// name gives a blob that is on disk for good its names, and records it as checked.
 // The stamp is that of the open file, as in [Partial.rename].
 func (f *wholeFile) name(c *Cache, made map[string]bool) error {
 	final := c.contentPath(f.e)
@@ -135,7 +138,7 @@ func (f *wholeFile) name(c *Cache, made map[string]bool) error {
 		return err
 	}
 	rel := f.e.Repo.Folder() + "/" + final
-	c.keep(rel, record{stamp: disk.StampOf(fi), etag: f.e.Blob.ETag, boot: c.boot}, f.sums)
+	c.keep(rel, record{stamp: disk.StampOf(fi), etag: f.e.Blob.ETag}, f.sums)
 	if err := f.link(c, made); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const group = guts.MaxSIMD * guts.ChunkSize
 // wideFrom is the length in bytes from which it is the faster way.
 const wideFrom = 10 << 10
 
-var hasWide = cpu.X86.HasAVX512F
+var hasWide = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW
 
 // wide hashes whole chunks. Its scratch makes it unfit for concurrent use.
 type wide struct {

@@ -23,6 +23,12 @@ func StampOf(fi fs.FileInfo) Stamp {
 	return s
 }
 
+// WriteBehind asks the system to begin writing out a part of a file, so that
+// little is left for Sync to wait for.
+func WriteBehind(f *os.File, off, n int64) {
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // Boot names this start of the machine; empty where it has no name.
 func Boot() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

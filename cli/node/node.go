@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hffs/cache"
+	"hffs/cache/disk"
 	"hffs/cache/ref"
 	"hffs/cli/control"
 	"hffs/discovery"
@@ -73,7 +74,7 @@ func New(cfg Config) (n *Node, err error) {
 	if n.doors, err = openDoors(n.cfg); err != nil {
 		return n, err
 	}
-	if n.cache, err = openCache(n.cfg, n.slot.dir); err != nil {
+	if n.cache, err = openCache(n.cfg, n.slot.dir, disk.Boot()); err != nil {
 		return n, err
 	}
 	if n.hub, err = newHub(n.cfg); err != nil {
@@ -103,8 +104,9 @@ func newHub(cfg Config) (*hub.Client, error) {
 	return c, nil
 }
 
-func openCache(cfg Config, state string) (*cache.Cache, error) {
-	return cache.Open(cache.Config{Dir: cfg.Place.Hub, State: state, NoSymlinks: cfg.NoSymlinks, Log: cfg.Log})
+// openCache has boot for who runs the cache, see [cache.Config].
+func openCache(cfg Config, state, boot string) (*cache.Cache, error) {
+	return cache.Open(cache.Config{Dir: cfg.Place.Hub, State: state, Boot: boot, NoSymlinks: cfg.NoSymlinks, Log: cfg.Log})
 }
 
 func (n *Node) newSwarm() (*gossip.Swarm, error) {

@@ -64,7 +64,7 @@ func NewPasserby(cfg Config) (p *Passerby, err error) {
 	if p.slot, err = claimSomewhere(cfg.Place.State); err != nil {
 		return p, err
 	}
-	if p.cache, err = openCache(cfg, p.slot.dir); err != nil {
+	if p.cache, err = openCache(cfg, p.slot.dir, ""); err != nil {
 		return p, err
 	}
 	if p.hub, err = newHub(cfg); err != nil {

@@ -8,7 +8,8 @@ import (
 
 // In a crowd many fetch the same blob at once and hand each other what they have.
 // Then a fellow is asked for the rarest it has, counted over all fellows that are
-// known, so that what few have becomes common soon; where chunks are equally rare
+// known, so that what few have becomes common soon, and of what it has whole before
+// what it is getting itself; where chunks are equally rare
 // each node has an order of its own, so that one holder gives different chunks to
 // different askers and need not send the same one twice. What is counted is cells,
 // stretches of the blob that are the same for all.
@@ -20,8 +21,8 @@ const (
 	// crowdTarget is to a fellow what Target is to others: others wait to hand on
 	// what a task brings.
 	crowdTarget = 0.25
-	// common is how many fellows have a cell that needs no care any more.
-	common = 3
+	// enough is how many fellows have some of a cell that needs no care any more.
+	enough = 3
 	// crowdMost is how many seconds a task within one cell may take.
 	crowdMost = 2
 	// In a crowd everybody's rate swings. So a chunk in flight is asked for again
@@ -117,7 +118,7 @@ func (p *Plan) rarest(s *sourceState) (chunk.Span, bool) {
 		return p.run(s, first, p.have.Len(), p.length(s, first)), true
 	}
 	want := p.crowdLength(s)
-	return p.run(s, first, g.further(s, best, first, want, p.m), want), true
+	return p.run(s, first, p.further(s, best, first, want), want), true
 }
 
 func (g *grid) rarer(a, b int) bool {
@@ -149,11 +150,15 @@ func (p *Plan) crowdLength(s *sourceState) int64 {
 }
 
 // further is the end of the run of cells behind a cell that go along with it: those that
-// are as rare, and where it is common anyway, all that the source has whole.
-func (g *grid) further(s *sourceState, cell, first int, want int64, m chunk.Map) int {
+// are as rare, and where it is common anyway and no reader waits, all that the source has
+// whole.
+func (p *Plan) further(s *sourceState, cell, first int, want int64) int {
+	g := p.grid
+	whole := g.whole(s, cell)
+	common := whole && g.fellows[cell] >= enough && len(p.wants) == 0
 	end := cell + 1
-	for end < len(g.open) && m.Offset(g.first[end])-m.Offset(first) < want &&
-		(g.fellows[end] <= g.fellows[cell] || g.fellows[cell] >= common && g.whole(s, end)) {
+	for end < len(g.open) && p.m.Offset(g.first[end])-p.m.Offset(first) < want &&
+		(common || g.fellows[end] <= g.fellows[cell]) && (!whole || g.whole(s, end)) {
 		end++
 	}
 	return g.first[end]

@@ -324,6 +324,6 @@ func TestCommonCellsGoAlong(t *testing.T) {
 		require.True(t, ok)
 		return a.Span
 	}
-	require.Equal(t, span(0, 4), first(common-1), "what few have is not sent twice")
-	require.Equal(t, span(0, 8), first(common), "whole ones, and no piece")
+	require.Equal(t, span(0, 4), first(enough-1), "what few have is not sent twice")
+	require.Equal(t, span(0, 8), first(enough), "whole ones, and no piece")
 }
