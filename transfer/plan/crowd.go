@@ -154,11 +154,10 @@ func (p *Plan) crowdLength(s *sourceState) int64 {
 // whole.
 func (p *Plan) further(s *sourceState, cell, first int, want int64) int {
 	g := p.grid
-	whole := g.whole(s, cell)
-	common := whole && g.fellows[cell] >= enough && len(p.wants) == 0
+	common := g.fellows[cell] >= enough && len(p.wants) == 0
 	end := cell + 1
 	for end < len(g.open) && p.m.Offset(g.first[end])-p.m.Offset(first) < want &&
-		(common || g.fellows[end] <= g.fellows[cell]) && (!whole || g.whole(s, end)) {
+		(g.fellows[end] <= g.fellows[cell] || common && g.whole(s, end)) {
 		end++
 	}
 	return g.first[end]
