@@ -151,6 +151,24 @@ func TestClientIsKilled(t *testing.T) {
 	}
 }
 
+// has waits until a program has so many bytes of a file that it fetches.
+func has(t *testing.T, h *Host, much int64) {
+	t.Helper()
+	Eventually(t, time.Minute, "the program's fetch is under way", func() bool {
+		var most int64
+		_ = filepath.WalkDir(h.Cache(), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".incomplete" {
+				return nil // it comes and goes
+			}
+			if info, err := d.Info(); err == nil {
+				most = max(most, info.Size())
+			}
+			return nil
+		})
+		return most >= much
+	})
+}
+
 // A node that dies and comes back is no more to programs than a line that breaks: some
 // try again by themselves, those of former times when they are started again, and both
 // go on where they were.
@@ -168,7 +186,9 @@ func TestNodeIsKilledUnderItsClients(t *testing.T) {
 	}
 	tell(t, told, procs...)
 	etag := etagAtHub(t, a, bigRepo, bigFile)
-	halfway(t, a, a.Received(), size*3/4) // enough from the start for clients that write 10 MB at a time
+	for _, c := range all {
+		has(t, a.asking(c.version), 10_000_000) // they write 10 MB at a time
+	}
 	node.Kill()
 	node = a.Up("-vv", "--api-port", "7768")
 	for i, c := range all {
