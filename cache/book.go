@@ -200,9 +200,14 @@ func (b *book) get(bucket, key string) (value []byte) {
 // disk only where that is far behind.
 func (b *book) put(bucket, key string, value []byte) {
 	if b.add(bucket, key, value) {
-		if err := b.flush(); err != nil {
-			b.log.Warn("cannot write the record of checked files", "error", err)
-		}
+		b.tell(b.flush())
+	}
+}
+
+// tell has the user know of a flush that nobody waits for.
+func (b *book) tell(err error) {
+	if err != nil {
+		b.log.Warn("cannot write the record of checked files", "error", err)
 	}
 }
 
@@ -218,9 +223,7 @@ func (b *book) add(bucket, key string, value []byte) (tooMuch bool) {
 	if (b.items >= flushItems || b.bytes >= flushBytes) && b.flushing.TryLock() {
 		go func() {
 			defer b.flushing.Unlock()
-			if err := b.flushLocked(); err != nil {
-				b.log.Warn("cannot write the record of checked files", "error", err)
-			}
+			b.tell(b.flushLocked())
 		}()
 	}
 	return b.items >= behind*flushItems || b.bytes >= behind*flushBytes

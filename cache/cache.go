@@ -280,12 +280,17 @@ func (c *Cache) Dir() string { return c.dir }
 // read; several changes may arrive as one.
 func (c *Cache) Changes() <-chan struct{} { return c.changes }
 
+// poke leaves a value for whoever reads, unless one is waiting already.
+func poke(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
 func (c *Cache) notify() {
 	for _, to := range []chan struct{}{c.changes, c.learn} {
-		select {
-		case to <- struct{}{}:
-		default:
-		}
+		poke(to)
 	}
 }
 

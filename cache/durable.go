@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -174,22 +173,15 @@ func (c *Cache) removeTorn(rel string, was disk.Stamp) error {
 		return nil // somebody else's
 	}
 	c.log.Warn("a file was torn when the machine went down; it is removed", "path", c.abs(rel))
-	top := c.abs(folder)
-	err = filepath.WalkDir(filepath.Join(top, snapshotsDir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Type()&fs.ModeSymlink == 0 {
-			return err
+	for _, rev := range c.stored(repo).Revisions {
+		for _, f := range rev.Files {
+			if folder+"/"+blobPath(ref.ETag(f.Blob)) != rel {
+				continue
+			}
+			if err := os.Remove(c.abs(folder + "/" + snapshotPath(rev.Commit, f.Path))); err != nil {
+				return err
+			}
 		}
-		at, err := filepath.Rel(top, path)
-		if err != nil {
-			return err
-		}
-		if to, _ := c.snapshotFile(repo, filepath.ToSlash(at)); to != rel {
-			return nil
-		}
-		return os.Remove(path)
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return c.unlink(rel, func() error { return os.Remove(c.abs(rel)) })
 }

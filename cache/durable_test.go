@@ -18,7 +18,16 @@ func reopen(t *testing.T, c *Cache, boot string) *Cache {
 	require.NoError(t, c.Close())
 	again, err := Open(Config{Dir: c.Dir(), State: defaultState(c.Dir()), Boot: boot})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, again.Close()) })
 	return again
+}
+
+// fetchedOn is a file of a cache, which got there in the given start of the machine.
+func fetchedOn(t *testing.T, boot string) (c *Cache, e ref.Entry, path string) {
+	t.Helper()
+	content := bytesOf(1, fiveChunks)
+	c, e = open(t, inBoot(boot)), lfs("model.bin", content)
+	return c, e, fetch(t, c, e, content)
 }
 
 func inBoot(name string) func(*Config) {
@@ -52,18 +61,13 @@ func TestRecordHoldsForThisStartOnly(t *testing.T) {
 	require.True(t, recorded(c, e))
 	c = reopen(t, c, "wednesday")
 	require.False(t, recorded(c, e), "reading it has not put it on the disk")
-	require.NoError(t, c.Close())
 }
 
 func TestWithoutARunTheDiskIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	content := bytesOf(1, fiveChunks)
-	e := lfs("model.bin", content)
-	c := open(t, inBoot(""))
-	fetch(t, c, e, content)
+	c, e, _ := fetchedOn(t, "")
 	c = reopen(t, c, "tuesday")
 	require.True(t, recorded(c, e))
-	require.NoError(t, c.Close())
 }
 
 // TestNameMayOutliveItsRecord has the power cut right after a name was given: the disk has
@@ -86,7 +90,6 @@ func TestNameMayOutliveItsRecord(t *testing.T) {
 	require.False(t, recorded(c, e))
 	require.Empty(t, c.tornFiles())
 	c = reopen(t, c, "tuesday")
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	require.NoError(t, c.recoverTorn(t.Context()))
 	require.NoFileExists(t, blob)
 	require.Empty(t, c.tornFiles())
@@ -94,10 +97,7 @@ func TestNameMayOutliveItsRecord(t *testing.T) {
 
 func TestRunWritesOutWhatWasNamed(t *testing.T) {
 	t.Parallel()
-	content := bytesOf(1, fiveChunks)
-	e := lfs("model.bin", content)
-	c := open(t, inBoot("monday"))
-	fetch(t, c, e, content)
+	c, e, _ := fetchedOn(t, "monday")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
@@ -106,7 +106,6 @@ func TestRunWritesOutWhatWasNamed(t *testing.T) {
 	require.NoError(t, <-ended)
 	c = reopen(t, c, "tuesday")
 	require.True(t, recorded(c, e))
-	require.NoError(t, c.Close())
 }
 
 // TestTornFileIsRemoved has the power cut that kept a name and lost the bytes.
@@ -127,7 +126,6 @@ func TestTornFileIsRemoved(t *testing.T) {
 	require.NoError(t, os.Chtimes(path, fi.ModTime(), fi.ModTime()))
 
 	c = reopen(t, c, "tuesday")
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	run(t, c)
 	waitFor(t, c, "the whole one is known", func() bool { return len(paths(c)) == 1 && len(c.tornFiles()) == 0 })
 	require.NoFileExists(t, path)
@@ -139,14 +137,10 @@ func TestTornFileIsRemoved(t *testing.T) {
 // TestEditedFileStays is the same with a file that somebody has written to by its name.
 func TestEditedFileStays(t *testing.T) {
 	t.Parallel()
-	content := bytesOf(1, fiveChunks)
-	e := lfs("notes.txt", content)
-	c := open(t, inBoot("monday"))
-	path := fetch(t, c, e, content)
+	c, _, path := fetchedOn(t, "monday")
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o644))
 
 	c = reopen(t, c, "tuesday")
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	require.NoError(t, c.recoverTorn(t.Context()))
 	require.Equal(t, "mine", read(t, path))
 }
@@ -154,16 +148,12 @@ func TestEditedFileStays(t *testing.T) {
 // TestWrongFileOfOthersStays is the same with a file that somebody else put there since.
 func TestWrongFileOfOthersStays(t *testing.T) {
 	t.Parallel()
-	content := bytesOf(1, fiveChunks)
-	e := lfs("model.bin", content)
-	c := open(t, inBoot("monday"))
-	fetch(t, c, e, content)
+	c, e, _ := fetchedOn(t, "monday")
 	rel := e.Repo.Folder() + "/" + blobPath(e.Blob.ETag)
-	require.NoError(t, os.WriteFile(c.abs(rel)+".other", content[1:], 0o644))
+	require.NoError(t, os.WriteFile(c.abs(rel)+".other", bytesOf(1, fiveChunks)[1:], 0o644))
 	require.NoError(t, os.Rename(c.abs(rel)+".other", c.abs(rel)))
 
 	c = reopen(t, c, "tuesday")
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	require.NoError(t, c.recoverTorn(t.Context()))
 	require.FileExists(t, c.abs(rel))
 	require.Empty(t, c.tornFiles())

@@ -82,6 +82,7 @@ func (c *Cache) indexLocked(rel string, r record) {
 	c.checked[rel] = r
 	if r.boot != "" {
 		c.volatile[rel] = true
+		poke(c.named)
 	}
 	if r.bad {
 		return
@@ -99,12 +100,6 @@ func (c *Cache) setRecordLocked(rel string, r record) {
 	}
 	c.unindexLocked(rel)
 	c.indexLocked(rel, r)
-	if r.boot != "" {
-		select {
-		case c.named <- struct{}{}:
-		default:
-		}
-	}
 	c.book.put(bucketChecked, rel, r.encode())
 	c.staleLocked(rel)
 }

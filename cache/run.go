@@ -71,9 +71,7 @@ func (c *Cache) flushAll(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
-		if err := c.book.flush(); err != nil {
-			c.log.Warn("cannot write the record of checked files", "error", err)
-		}
+		c.book.tell(c.book.flush())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

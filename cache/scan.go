@@ -40,10 +40,7 @@ func (c *Cache) enqueueLocked(j job) {
 	}
 	c.queue.waiting[j.rel] = true
 	c.queue.jobs = append(c.queue.jobs, j)
-	select {
-	case c.work <- struct{}{}:
-	default:
-	}
+	poke(c.work)
 }
 
 func (c *Cache) nextJob() (j job, ok bool) {

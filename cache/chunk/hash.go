@@ -61,22 +61,24 @@ func ParseHash(s string) (h Hash, err error) {
 // concurrent use; it takes 28 KB, so keep one per worker.
 type Hasher struct {
 	h    *blake3.Hasher
-	wide *wide // nil where the processor is not made for it
+	wide *wide // nil where the processor is not made for it, and for what is no data
 }
 
 // NewHasher returns a hasher ready for use.
-func NewHasher() *Hasher { return newHasher(dataKey) }
+func NewHasher() *Hasher {
+	h := newHasher(dataKey)
+	if hasWide {
+		h.wide = newWide(dataKey)
+	}
+	return h
+}
 
 func newHasher(key []byte) *Hasher {
 	h, err := blake3.NewKeyed(key)
 	if err != nil {
 		panic(err) // only for a key of the wrong length
 	}
-	hasher := &Hasher{h: h}
-	if hasWide {
-		hasher.wide = newWide(key)
-	}
-	return hasher
+	return &Hasher{h: h}
 }
 
 // Sum is the hash of one whole chunk.

@@ -33,7 +33,7 @@ func TestWideIsTheSameHash(t *testing.T) {
 func BenchmarkSum(b *testing.B) {
 	data := make([]byte, MaxLen)
 	for _, n := range []int{1 << 10, 2 << 10, 3 << 10, 4 << 10, 6 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 40_000, 64 << 10, 100_000, MaxLen} {
-		w, h := newWide(dataKey), &Hasher{h: newHasher(dataKey).h}
+		w, h := newWide(dataKey), newHasher(dataKey)
 		for name, sum := range map[string]func([]byte) Hash{"wide": w.sum, "zeebo": h.Sum} {
 			b.Run(fmt.Sprintf("%d/%s", n, name), func(b *testing.B) {
 				b.SetBytes(int64(n))

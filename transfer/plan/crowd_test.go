@@ -46,24 +46,26 @@ func TestTheRarestCellComesFirst(t *testing.T) {
 
 func TestWholeCellsComeBeforePieces(t *testing.T) {
 	t.Parallel()
-	p := crowded(40, 1)
-	p.Add(1, chunk.NewHave(40))
-	p.Add(2, chunk.NewHave(40))
-	p.Gain(1, span(4, 6)) // a piece of the cell 4 to 8, which nobody else has any of
-	p.Gain(1, span(8, 12))
-	p.Gain(2, span(8, 12))
-	a, _, ok := p.Next(1)
-	require.True(t, ok)
-	require.Equal(t, span(8, 12), a.Span, "not the rarest, but whole")
-	b, _, ok := p.Next(1)
-	require.True(t, ok)
-	require.Equal(t, span(4, 6), b.Span, "better a piece than nothing")
-	p.Ended(b.ID)
-	p.Ended(a.ID)
-	p.Gain(1, span(6, 8))
-	c, _, ok := p.Next(1)
-	require.True(t, ok)
-	require.Equal(t, span(4, 8), c.Span, "whole by now, and the rarest")
+	for _, first := range []int{4, 12} { // of the cell with the piece: before the whole one, and behind
+		p := crowded(40, 1)
+		p.Add(1, chunk.NewHave(40))
+		p.Add(2, chunk.NewHave(40))
+		p.Gain(1, span(first, first+2)) // nobody else has any of it
+		p.Gain(1, span(8, 12))
+		p.Gain(2, span(8, 12))
+		a, _, ok := p.Next(1)
+		require.True(t, ok)
+		require.Equal(t, span(8, 12), a.Span, "not the rarest, but whole")
+		b, _, ok := p.Next(1)
+		require.True(t, ok)
+		require.Equal(t, span(first, first+2), b.Span, "better a piece than nothing")
+		p.Ended(b.ID)
+		p.Ended(a.ID)
+		p.Gain(1, span(first+2, first+4))
+		c, _, ok := p.Next(1)
+		require.True(t, ok)
+		require.Equal(t, span(first, first+4), c.Span, "whole by now, and the rarest")
+	}
 }
 
 func TestAskersTakeDifferentCells(t *testing.T) {

@@ -62,6 +62,9 @@ type outcome struct {
 
 // playCrowd is [run.play] for a crowd.
 func (r *run) playCrowd() {
+	if len(r.swarmers()) == 0 {
+		r.Fatalf("no contender's name matches %q", r.who)
+	}
 	r.size = r.crowd.mib << 20
 	r.lab = lab.New(r, lab.Options{Hosts: len(r.crowd.seeds) + len(r.crowd.fetchers)})
 	r.startHub()
